@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one family of exceptions: each carries the findings that say what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .findings import Finding
+
+
+class GpufleetError(Exception):
+    """An expected failure; ``findings`` is never empty, errors first."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """One line for ``msg``: the first finding, and how many more there are."""
+        more = len(self.findings) - 1
+        return self.findings[0].line() + (f" ({more} more in findings)" if more else "")
+
+
+class InvalidInput(GpufleetError):
+    """The declaration cannot be meant: raised before anything is read or written."""
+
+
+class ClusterError(GpufleetError):
+    """The cluster cannot be reached, or does not answer as a Kubernetes API server does."""
+
+
+class ApplyError(GpufleetError):
+    """An object was refused: by a conflict, by admission, or while it was written."""

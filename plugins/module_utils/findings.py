@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Findings and verdicts: the data in which every module says what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Severity(str, Enum):
+    """How bad a finding is: ``error`` stops a run, ``warning`` and ``info`` do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Verdict(str, Enum):
+    """What a set of observations amounts to; ``broken`` means that waiting will not help."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    BROKEN = "broken"
+
+
+#: Every finding id there is, and what it says. Ids are stable: playbooks and dashboards match on them.
+CATALOGUE: dict[str, str] = {
+    "invalid-input": "A declared value has the wrong type, is out of range or contradicts another one.",
+    "unknown-key": "A key that the declaration does not know.",
+    "fallback-above-min": "The KEDA fallback buys GPUs on every metrics outage and on every first install.",
+    "single-replica": "A model that may run on one replica has no availability while that replica restarts.",
+    "wrong-cluster": "The API server is not the cluster that the inventory names.",
+    "cluster-uid-missing": "The inventory does not pin the cluster by its uid yet.",
+    "unreachable": "The API server or Prometheus does not answer, or refuses the credentials.",
+    "missing-permission": "The user of the run may not make a call that the run needs.",
+    "missing-api": "The cluster does not serve an API that an object needs.",
+    "unsupported-version": "A component is outside the versions that are tested together.",
+    "unknown-version": "A component is installed, but does not say its version.",
+    "duplicate-scaler": "Two autoscalers own the replica count of one workload.",
+    "ready-gate-remover-missing": "Nothing in the cluster removes the startup taint that a pool would set.",
+    "pool-unschedulable": "A model asks for more than any node of its pool can give.",
+    "scale-target-missing": "A ScaledObject without its scale target never becomes Ready.",
+    "conflict": "Another field manager owns a field with another value.",
+    "rejected": "The API server refused an object in a dry-run.",
+    "not-written": "The API server refused a write that it had admitted in the dry-run.",
+    "orphan": "An object with our labels that the declaration no longer asks for.",
+    "object-missing": "An object that is waited for does not exist.",
+    "not-ready": "An object exists and is not ready yet.",
+    "unschedulable": "The scheduler cannot place a pod.",
+    "no-capacity": "Karpenter cannot launch a node, or the launched node does not become usable.",
+    "image-pull": "A container image cannot be pulled.",
+    "crash-loop": "A container starts and ends again and again.",
+    "starting": "A container runs and does not answer its startup probe yet.",
+    "quota": "A quota or an admission rule refuses the pods of a workload.",
+    "webhook": "An admission webhook refuses, or does not answer.",
+    "metric-missing": "The autoscaler has no value for one of its metrics.",
+    "autoscaler": "The autoscaler reports a condition that keeps it from scaling.",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a person should know.
+
+    ``object`` is ``Kind namespace/name`` or empty, ``field`` a dotted path or empty, ``message`` one
+    sentence without its full stop, ``fix`` what to do about it. Raises KeyError for an id that is not in the catalogue.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    object: str = ""
+    field: str = ""
+    fix: str = ""
+
+    def __post_init__(self) -> None:
+        CATALOGUE[self.id]
+
+    def line(self) -> str:
+        """The finding as one line: ``<path or object>: <reason>. <fix>``."""
+        where = " ".join(part for part in (self.object, self.field) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        text = text.rstrip(".") + "."
+        return " ".join(f"{text} {self.fix}".split())
+
+    def to_dict(self) -> dict[str, str]:
+        """The finding as module results carry it."""
+        return {
+            "id": self.id,
+            "severity": self.severity.value,
+            "object": self.object,
+            "field": self.field,
+            "message": self.message,
+            "fix": self.fix,
+        }
+
+
+def verdict_of(findings: Iterable[Finding]) -> Verdict:
+    """Broken if any finding is an error, else ready."""
+    broken = any(finding.severity is Severity.ERROR for finding in findings)
+    return Verdict.BROKEN if broken else Verdict.READY

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What single values cannot show: do the parts of a declaration fit each other?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .fields import INVALID, Problems, nearest
+from .gpus import INSTANCE_TYPES
+from .types import Cluster, GpuPool, LlmModel, Provider
+
+#: Kinds whose objects a user may adjust with ``overrides``.
+POOL_KINDS = ("NodePool", "KWOKNodeClass", "Deployment")
+MODEL_KINDS = ("Deployment", "Service", "PodDisruptionBudget", "ServiceAccount", "ScaledObject")
+
+#: vLLM arguments that follow from other declared values, and from which.
+MANAGED_ARGS = {
+    "--model": "source.uri",
+    "--revision": "source.revision",
+    "--served-model-name": "name",
+    "--port": "nothing; the port is always 8000",
+    "--host": "nothing; the pod's own address is used",
+    "--shutdown-timeout": "lifecycle.p99_generation",
+}
+#: A model id as hubs allow it: one or two parts, no way out of a directory.
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+def resolve_pool(pool: GpuPool, cluster: Cluster, path: str, problems: Problems) -> GpuPool:
+    """Check one pool and fill in the GPU count of its nodes."""
+    if bool(pool.instance_types) == bool(pool.node_selector):
+        state = "has both" if pool.instance_types else "has neither"
+        problems.add(
+            path,
+            f"{state} instance_types and node_selector" if pool.instance_types else f"{state} of instance_types and "
+            "node_selector",
+            "Give instance_types for nodes that Karpenter buys, or node_selector for nodes that exist.",
+        )
+    if pool.provisioned and not pool.nodes:
+        problems.add(f"{path}.nodes", "is required with instance_types", "Set nodes.max, the most nodes to buy.")
+    if pool.provisioned and cluster is not INVALID and cluster.provider is Provider.NONE:
+        problems.add(f"{path}.instance_types", "needs a provider, but the cluster has none", "Use node_selector.")
+    if pool.node_selector and pool.nodes:
+        problems.add(f"{path}.nodes", "is only for pools with instance_types", "Remove it.")
+    _check_override_kinds(pool.overrides, POOL_KINDS, path, problems)
+    return replace(pool, gpus_per_node=_gpus_per_node(pool, path, problems))
+
+
+def _gpus_per_node(pool: GpuPool, path: str, problems: Problems) -> int:
+    known = {name: INSTANCE_TYPES[name] for name in pool.instance_types if name in INSTANCE_TYPES}
+    others = [f"{name} ({entry.gpu.value})" for name, entry in known.items() if entry.gpu is not pool.gpu]
+    if others:
+        fix = "Give each kind of GPU a pool of its own."
+        problems.add(f"{path}.instance_types", f"{', '.join(others)} do not have the GPU {pool.gpu.value}", fix)
+        return pool.gpus_per_node or 1
+    counts = {entry.count for entry in known.values()}
+    if len(counts) > 1:
+        listed = ", ".join(f"{name} ({entry.count})" for name, entry in known.items())
+        problems.add(f"{path}.instance_types", f"differ in GPUs per node: {listed}", "Give each count a pool.")
+    expected = min(counts) if counts else pool.gpus_per_node
+    if not expected:
+        unknown = ", ".join(name for name in pool.instance_types if name not in known) or "existing nodes"
+        problems.add(f"{path}.gpus_per_node", f"is required for {unknown}", "Set the number of GPUs of one node.")
+    elif pool.gpus_per_node not in (0, expected):
+        fix = f"Remove it, or set {expected}."
+        problems.add(f"{path}.gpus_per_node", f"is {pool.gpus_per_node}, but its instances have {expected}", fix)
+    return expected or 1
+
+
+def validate_models(models: Sequence[LlmModel], pools: Iterable[GpuPool], cluster: Cluster, problems: Problems) -> None:
+    """Check each model against its pool and its cluster."""
+    by_name = {pool.name: pool for pool in pools}
+    for index, model in enumerate(models):
+        path = f"gpufleet_models[{index}]"
+        pool = by_name.get(model.pool)
+        if pool is None:
+            fix = nearest(model.pool, by_name) if by_name else "Declare it in gpufleet_pools."
+            problems.add(f"{path}.pool", f"{model.pool!r} is not a declared pool", fix)
+        elif model.gpus > pool.gpus_per_node:
+            fix = f"Ask for at most {pool.gpus_per_node}, or use a pool with larger nodes."
+            reason = f"is {model.gpus}, but a node of pool {pool.name!r} has {pool.gpus_per_node}"
+            problems.add(f"{path}.gpus", reason, fix)
+        _check_source(model, path, problems)
+        _check_args(model, path, problems)
+        _check_replicas(model, cluster, path, problems)
+        _check_override_kinds(model.overrides, MODEL_KINDS, path, problems)
+
+
+def _check_source(model: LlmModel, path: str, problems: Problems) -> None:
+    source, where = model.source, f"{path}.source"
+    if "://" in source.uri:
+        scheme = source.uri.split("://")[0]
+        fix = "The role model_cache will fetch such weights; until then use a hub id, or a path on a volume."
+        problems.add(f"{where}.uri", f"vLLM does not load {scheme}:// by itself, got {source.uri!r}", fix)
+    elif source.uri.startswith("/"):
+        if not source.volume:
+            problems.add(f"{where}.volume", "is required with a path", "Name the PersistentVolumeClaim that holds it.")
+        if ".." in source.uri.split("/"):
+            problems.add(f"{where}.uri", f"must not leave its volume, got {source.uri!r}", "Remove the '..'.")
+    elif not _HUB_ID.fullmatch(source.uri) or ".." in source.uri:
+        fix = "Write it as <organisation>/<model>, or as an absolute path with source.volume."
+        problems.add(f"{where}.uri", f"is neither a hub id nor a path, got {source.uri!r}", fix)
+
+
+def _check_args(model: LlmModel, path: str, problems: Problems) -> None:
+    for index, argument in enumerate(model.engine.args):
+        flag = argument.split("=")[0].split()[0] if argument.strip() else argument
+        if flag in MANAGED_ARGS:
+            reason = f"{flag} follows from {MANAGED_ARGS[flag]}"
+            problems.add(f"{path}.engine.args[{index}]", reason, "Remove it here.")
+
+
+def _check_replicas(model: LlmModel, cluster: Cluster, path: str, problems: Problems) -> None:
+    replicas, where = model.replicas, f"{path}.replicas"
+    given = [name for name in ("count", "min", "max") if getattr(replicas, name) is not None]
+    if given not in (["count"], ["min", "max"]):
+        fix = "Give count for a fixed number, or min and max for autoscaling."
+        problems.add(where, f"has {' and '.join(given) or 'nothing'}", fix)
+        return
+    if not replicas.autoscaled:
+        return
+    low, high = replicas.bounds
+    if low > high:
+        problems.add(f"{where}.min", f"is {low}, above max {high}", "Raise max or lower min.")
+    if model.scaling.concurrency is None:
+        fix = "Set the number of requests that one replica serves at once within its latency target."
+        problems.add(f"{path}.scaling.concurrency", "is required with replicas.min and replicas.max", fix)
+    if not cluster.prometheus:
+        fix = "Set in_cluster_url, at which KEDA reaches Prometheus."
+        problems.add("gpufleet_cluster.prometheus", f"is required, because model {model.name!r} scales", fix)
+    if model.scale_up_period < model.lifecycle.cold_start:
+        reason = f"is {model.scale_up_period} s, shorter than lifecycle.cold_start of {model.lifecycle.cold_start} s"
+        fix = "Use at least the cold start, or replicas are added again while the first ones still load."
+        problems.add(f"{path}.scaling.scale_up.period", reason, fix)
+    fallback = model.scaling.fallback.replicas
+    if fallback is not None and not low <= fallback <= high:
+        reason = f"is {fallback}, outside {low} to {high}"
+        problems.add(f"{path}.scaling.fallback.replicas", reason, "Use a count between replicas.min and replicas.max.")
+
+
+def _check_override_kinds(overrides: object, kinds: Sequence[str], path: str, problems: Problems) -> None:
+    for kind, content in dict(overrides).items() if isinstance(overrides, dict) else ():
+        if kind not in kinds:
+            problems.add(f"{path}.overrides.{kind}", "is not a kind made here", nearest(kind, kinds), "unknown-key")
+        elif not isinstance(content, dict):
+            problems.add(f"{path}.overrides.{kind}", "must be a dictionary of Kubernetes fields")

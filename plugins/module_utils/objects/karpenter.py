@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NodePools of Karpenter v1.14, their node classes, and the placeholders that keep nodes warm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..fleet.types import Budget, Fleet, GpuPool, Provider
+from ..quantity import format_duration
+from .meta import (
+    GPU_RESOURCE,
+    GPU_TAINT,
+    GPU_TOLERATION,
+    POOL_LABEL,
+    READY_TAINT,
+    make,
+    namespace_object,
+    ownership,
+)
+from .overrides import apply_overrides
+from .vllm import vllm_image
+
+ROLE = "karpenter"
+#: Below every pod that names no class (0), so that any model pod preempts a placeholder.
+_WARM_PRIORITY = -1000
+WARM_CLASS = "gpufleet-warm"
+
+
+@dataclass(frozen=True)
+class NodeClassKind:
+    """The node class of one provider. ``empty`` tells that an object without a spec is enough."""
+
+    group: str
+    version: str
+    kind: str
+    empty: bool
+
+
+#: CRDs of karpenter-provider-aws v1.14.1, karpenter-provider-azure v1.14.2 and the kwok provider of Karpenter v1.14.1.
+NODE_CLASSES: dict[Provider, NodeClassKind] = {
+    Provider.KWOK: NodeClassKind("karpenter.kwok.sh", "v1alpha1", "KWOKNodeClass", empty=True),
+    Provider.AWS: NodeClassKind("karpenter.k8s.aws", "v1", "EC2NodeClass", empty=False),
+    Provider.AZURE: NodeClassKind("karpenter.azure.com", "v1beta1", "AKSNodeClass", empty=False),
+}
+
+
+def build(fleet: Fleet) -> list[dict[str, Any]]:
+    """Every object of the role karpenter; pools with a node selector are not ours to make."""
+    provisioned = [pool for pool in fleet.pools if pool.provisioned]
+    warm = [pool for pool in provisioned if warm_count(pool)]
+    shared = [namespace_object(fleet, ROLE, fleet.cluster.namespace), _priority_class(fleet)] if warm else []
+    classes = [_node_class(fleet, pool) for pool in provisioned if not pool.node_class]
+    pools = [_node_pool(fleet, pool) for pool in provisioned]
+    return shared + classes + pools + [_placeholders(fleet, pool) for pool in warm]
+
+
+def warm_count(pool: GpuPool) -> int:
+    """How many nodes of a pool are kept ready beside those in use."""
+    return pool.nodes.warm.count if pool.nodes and pool.nodes.warm else 0
+
+
+def _node_class(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
+    kind = NODE_CLASSES[fleet.cluster.provider]
+    labels = ownership(fleet, ROLE, pool=pool.name)
+    return apply_overrides(make(f"{kind.group}/{kind.version}", kind.kind, pool.name, labels), pool.overrides)
+
+
+def _node_pool(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
+    node_pool = make("karpenter.sh/v1", "NodePool", pool.name, ownership(fleet, ROLE, pool=pool.name))
+    node_pool["spec"] = {
+        "template": {"metadata": {"labels": {POOL_LABEL: pool.name}}, "spec": _node_spec(fleet, pool)},
+        "disruption": {
+            # Only empty nodes: moving a replica costs a cold start and its streams.
+            "consolidationPolicy": "WhenEmpty",
+            "consolidateAfter": format_duration(pool.disruption.consolidate_after),
+            "budgets": [_budget(budget) for budget in pool.disruption.budgets],
+        },
+        # Nodes, not GPUs: MIG and time-slicing change how many units of nvidia.com/gpu one node counts for.
+        "limits": {"nodes": str(pool.nodes.max if pool.nodes else 0)},
+    }
+    return apply_overrides(node_pool, pool.overrides)
+
+
+def _node_spec(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
+    kind, expire = NODE_CLASSES[fleet.cluster.provider], pool.disruption.expire_after
+    spec: dict[str, Any] = {
+        "nodeClassRef": {"group": kind.group, "kind": kind.kind, "name": pool.node_class or pool.name},
+        "requirements": [
+            {"key": key, "operator": "In", "values": values}
+            for key, values in (
+                ("node.kubernetes.io/instance-type", list(pool.instance_types)),
+                ("karpenter.sh/capacity-type", [entry.value for entry in pool.capacity_types]),
+                ("topology.kubernetes.io/zone", list(pool.zones)),
+            )
+            if values
+        ],
+        "taints": [GPU_TAINT],
+        "expireAfter": "Never" if expire is None else format_duration(expire),
+    }
+    if pool.ready_gate:
+        spec["startupTaints"] = [READY_TAINT]
+    return spec
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    result: dict[str, Any] = {"nodes": budget.nodes}
+    if budget.reasons:
+        result["reasons"] = [reason.value for reason in budget.reasons]
+    if budget.schedule:
+        result["schedule"] = budget.schedule
+    if budget.duration is not None:
+        result["duration"] = format_duration(budget.duration)
+    return result
+
+
+def _priority_class(fleet: Fleet) -> dict[str, Any]:
+    priority = make("scheduling.k8s.io/v1", "PriorityClass", WARM_CLASS, ownership(fleet, ROLE))
+    priority.update(
+        value=_WARM_PRIORITY,
+        globalDefault=False,
+        preemptionPolicy="Never",
+        description="Placeholders that keep GPU nodes warm; any pod of a model preempts them.",
+    )
+    return priority
+
+
+def _placeholders(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
+    """One pod a warm node: it takes all GPUs, and its image is the one that the next replica needs there."""
+    labels = ownership(fleet, ROLE, pool=pool.name)
+    selector: Mapping[str, str] = {"app.kubernetes.io/name": "warm", POOL_LABEL: pool.name}
+    gpus = {GPU_RESOURCE: str(pool.gpus_per_node)}
+    deployment = make("apps/v1", "Deployment", f"warm-{pool.name}", labels, fleet.cluster.namespace)
+    deployment["spec"] = {
+        "replicas": warm_count(pool),
+        "selector": {"matchLabels": dict(selector)},
+        "template": {
+            "metadata": {"labels": {**labels, **selector}},
+            "spec": {
+                "priorityClassName": WARM_CLASS,
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                "nodeSelector": {POOL_LABEL: pool.name},
+                "tolerations": [GPU_TOLERATION],
+                "containers": [
+                    {
+                        "name": "placeholder",
+                        "image": vllm_image(fleet),
+                        "command": ["sleep", "infinity"],
+                        "resources": {"requests": {**gpus, "cpu": "10m", "memory": "16Mi"}, "limits": gpus},
+                    }
+                ],
+            },
+        },
+    }
+    return apply_overrides(deployment, pool.overrides)
