@@ -3,19 +3,84 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-# The first python3.11 on PATH that can really make a virtual environment (a version manager's shim may not).
-PYTHON ?= $(shell for python in $$(which -a python3.11); do \
+# The first python on PATH, of the version in its name, that can make a virtual environment: a shim may not.
+find-python = $(shell for python in $$(which -a $(1)); do \
 	"$$python" -c 'import ensurepip, os, sys, venv; print(os.path.realpath(sys.executable))' 2>/dev/null && break; done)
+PYTHON ?= $(call find-python,python3.11)
+PYTHON_NEXT ?= $(call find-python,python3.13)
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gpufleet
 PY := .venv/bin/python
-export PYTHONPATH := tests
+PYTEST := $(PY) -m pytest --durations=10
+TESTBED := PYTHONPATH=tests $(PY) -m testbed
 
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come and go, converge again
+	@PYTHONPATH=tests $(PY) -m demo
+
+.PHONY: test
+test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests
+	@$(PYTEST) $(wildcard tests/unit tests/frame tests/testbed_tests tests/e2e)
+
+.PHONY: test-unit
+test-unit: .venv/.stamp ## The unit tests alone (seconds)
+	@$(PYTEST) tests/unit
+
+.PHONY: test-all
+test-all: lint test lint-next ## lint, test, and ansible-test on the newest ansible-core and Python
+
+.PHONY: lint
+lint: .venv/.stamp ## Every static check, ansible-test sanity and units among them
+	@$(PY) tools/lint.py
+
+.PHONY: lint-next
+lint-next: .venv/.stamp
+	@test -n "$(PYTHON_NEXT)" || { echo "test-all needs a python3.13 with venv and ensurepip on PATH" >&2; exit 1; }
+	@$(PYTHON_NEXT) tools/make_venv.py $(CACHE)/venv-core-2.21 requirements/core-2.21.txt
+	@$(CACHE)/venv-core-2.21/bin/python tools/ansible_test.py sanity units
+
+.PHONY: bed-up
+bed-up: .venv/.stamp ## Start the test bed, building what is missing
+	@$(TESTBED) up
+
+.PHONY: bed-down
+bed-down: .venv/.stamp ## Stop the test bed
+	@$(TESTBED) down
+
+.PHONY: bed-status
+bed-status: .venv/.stamp ## Show what of the test bed runs
+	@$(TESTBED) status
+
+.PHONY: bench
+bench: .venv/.stamp ## Measure: counts fail, times are printed
+	@$(PY) -m pytest -s tests/benchmarks
+
+.PHONY: build
+build: .venv/.stamp ## Build the collection artefact into build/
+	@cd "$$($(PY) tools/stage.py)" && ansible=$(CURDIR)/.venv/bin/ansible-galaxy; \
+	  $$ansible collection build --force --output-path $(CURDIR)/build
+
+.PHONY: clean
+clean: ## Stop the test bed and remove all that make wrote into the checkout (the cache stays)
+	@! test -x $(PY) || test ! -d build/beds || $(TESTBED) down
+	@rm -rf build .venv .venv.lock .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
 .PHONY: venv
-venv: .venv/.stamp ## Make or refresh .venv from the pinned requirement files
-.venv/.stamp: requirements.txt requirements/dev.txt requirements/constraints.txt tools/make_venv.py
+venv: .venv/.stamp ## Make .venv, or refresh it when the pinned requirement files changed
+.venv/.stamp: requirements.txt requirements/dev.txt requirements/dev-constraints.txt tools/make_venv.py tools/steps.py
 	@test -n "$(PYTHON)" || { echo "make needs a python3.11 with venv and ensurepip on PATH" >&2; exit 1; }
-	@$(PYTHON) tools/make_venv.py .venv requirements.txt requirements/dev.txt
+	@$(PYTHON) tools/make_venv.py .venv requirements/dev.txt
 	@touch .venv/.stamp
+
+.PHONY: constraints
+constraints: ## Resolve the requirement files anew and pin all that they bring
+	@pin() { \
+	  echo "# Every package that requirements/$$2.txt ends up installing. Written by: make constraints" > build/pinned; \
+	  : > requirements/$$2-constraints.txt; $$1 -m venv --clear build/resolve; \
+	  build/resolve/bin/pip install --quiet -r requirements/$$2.txt; build/resolve/bin/pip freeze >> build/pinned; \
+	  mv build/pinned requirements/$$2-constraints.txt; }; \
+	mkdir -p build; pin $(PYTHON) dev; pin $(PYTHON_NEXT) core-2.21; rm -rf build/resolve

@@ -20,10 +20,19 @@ from pathlib import Path
 from steps import Steps, exclusive
 
 
-def fingerprint(requirements: list[Path]) -> str:
-    """What the environment depends on: the interpreter, and every requirement file with the files beside it."""
+def included(requirements: list[Path]) -> list[Path]:
+    """`requirements` and every file that their `-r` and `-c` lines name."""
+    found: list[Path] = []
+    for path in requirements:
+        named = re.findall(r"^-[rc] +(\S+)", path.read_text(), re.MULTILINE)
+        found += [path, *included([path.parent / name for name in named])]
+    return found
+
+
+def fingerprint(files: list[Path]) -> str:
+    """What the environment depends on: the interpreter, and what every requirement file says."""
     digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n".encode())
-    for path in sorted({near for path in requirements for near in [path, *path.parent.glob("*.txt")]}):
+    for path in files:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -49,7 +58,8 @@ def pip_install(environment: Path, requirements: list[Path], expected: int) -> N
 def make(environment: Path, requirements: list[Path]) -> None:
     """Bring `environment` to what `requirements` say. The stamp goes first and comes back last, so a kill shows."""
     stamp = environment / ".stamp"
-    wanted = fingerprint(requirements)
+    files = included(requirements)
+    wanted = fingerprint(files)
     with exclusive(environment.with_name(environment.name + ".lock")):
         if stamp.exists() and stamp.read_text() == wanted:
             return
@@ -57,9 +67,8 @@ def make(environment: Path, requirements: list[Path]) -> None:
             stamp.unlink()
         else:
             venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(environment)
-        pins = {line for path in requirements for near in path.parent.glob("constraints*.txt")
-                for line in near.read_text().splitlines() if "==" in line}
-        pip_install(environment, requirements, len(pins))
+        pinned = {name for path in files for name in re.findall(r"^([\w.-]+)==", path.read_text(), re.MULTILINE)}
+        pip_install(environment, requirements, len(pinned))
         stamp.write_text(wanted)
 
 

@@ -1,0 +1,13 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every pytest run starts from the checkout as it is now: the collection is staged before a test imports it."""
+
+from __future__ import annotations
+
+import os
+
+import stage
+
+stage.stage()
+os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(stage.COLLECTIONS)
