@@ -9,9 +9,9 @@ They come from the `ansible` package on PyPI, which bundles them; only their fol
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -68,11 +68,14 @@ def fetch() -> Path:
     wanted = dependencies()
     target = cache_root() / "collections" / "-".join([f"ansible-{ANSIBLE_BUNDLE}", *sorted(wanted)])
     if not target.exists():
-        with exclusive(target.parent / "collections.lock"), tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        with exclusive(target.parent / "collections.lock"):
             if not target.exists():
+                scratch = target.parent / "unfinished"
+                shutil.rmtree(scratch, ignore_errors=True)
                 Steps("collections", 0).note(f"downloading ansible {ANSIBLE_BUNDLE}, 51 MB")
-                extract(download(Path(scratch)), sorted(wanted), Path(scratch, "whole"))
-                Path(scratch, "whole").rename(target)
+                extract(download(scratch), sorted(wanted), scratch / "whole")
+                (scratch / "whole").rename(target)
+                shutil.rmtree(scratch)
     check(target, wanted)
     return target
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from stage import COLLECTIONS, ROOT, stage
 from steps import Steps
 
+PLUGINS = "ansible_collections.gpufleet.llm.plugins"
 DOCS = "lint-collection-docs --plugin-docs --validate-collection-refs=all ."
 
 
@@ -37,9 +38,10 @@ def checks(staged: Path) -> list[Check]:
             "antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .",
             staged,
         ),
-        Check("mypy-plugins", f"mypy --config-file {ROOT}/pyproject.toml plugins", staged),
+        Check("mypy-plugins", f"mypy --config-file {ROOT}/pyproject.toml -p {PLUGINS}", staged),
         Check("mypy", "mypy tools tests/testbed conftest.py"),
         Check("import-linter", "lint-imports --no-cache --no-logo"),
+        Check("vermin", "vermin --target=3.9- --feature union-types --no-tips --violations plugins"),
         Check("yamllint", "yamllint --strict ."),
         Check("antsibull-changelog", "antsibull-changelog lint"),
         Check("ruff", "ruff check"),
