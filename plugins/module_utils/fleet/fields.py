@@ -174,7 +174,10 @@ class Choice(FieldType):
 
 @dataclass(frozen=True)
 class ListOf(FieldType):
-    """A list; parsed to a tuple. ``unique`` names the key in which no two entries may agree."""
+    """A list; parsed to a tuple, with INVALID in the place of entries that are not.
+
+    ``unique`` names the key in which no two entries may agree.
+    """
 
     item: FieldType
     unique: str = ""
@@ -193,7 +196,7 @@ class ListOf(FieldType):
             if key is not None and seen.setdefault(key, index) != index:
                 taken = f"{path}[{seen[key]}]"
                 problems.add(f"{path}[{index}].{self.unique}", f"{key!r} is already used by {taken}", "Rename one.")
-        return INVALID if any(entry is INVALID for entry in items) else tuple(items)
+        return tuple(items)
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,12 @@ def parse_fleet(
     problems = Problems()
     declared = {"cluster": cluster, "pools": pools or [], "models": models or [], "versions": versions or {}}
     parsed = {key: TYPES[key].parse(value, VARIABLES[key], problems) for key, value in declared.items()}
-    usable = {key: () if value is INVALID and key in ("pools", "models") else value for key, value in parsed.items()}
+    entries = {key: () if parsed[key] is INVALID else parsed[key] for key in ("pools", "models")}
     resolved = tuple(
-        resolve_pool(pool, parsed["cluster"], f"gpufleet_pools[{index}]", problems)
-        for index, pool in enumerate(usable["pools"])
+        pool if pool is INVALID else resolve_pool(pool, parsed["cluster"], f"gpufleet_pools[{index}]", problems)
+        for index, pool in enumerate(entries["pools"])
     )
-    if INVALID not in (parsed["pools"], parsed["cluster"]):
-        validate_models(usable["models"], resolved, parsed["cluster"], problems)
+    validate_models(entries["models"], resolved, parsed["cluster"], problems)
     if problems.findings:
         raise InvalidInput(problems.findings)
-    return Fleet(parsed["cluster"], resolved, usable["models"], parsed["versions"])
+    return Fleet(parsed["cluster"], resolved, entries["models"], parsed["versions"])

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .fields import INVALID, Problems, nearest
@@ -26,6 +26,8 @@ MANAGED_ARGS = {
     "--host": "nothing; the pod's own address is used",
     "--shutdown-timeout": "lifecycle.p99_generation",
 }
+#: Where a PersistentVolumeClaim with weights is mounted.
+MODELS_MOUNT = "/models"
 #: A model id as hubs allow it: one or two parts, no way out of a directory.
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
@@ -33,19 +35,19 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?"
 def resolve_pool(pool: GpuPool, cluster: Cluster, path: str, problems: Problems) -> GpuPool:
     """Check one pool and fill in the GPU count of its nodes."""
     if bool(pool.instance_types) == bool(pool.node_selector):
-        state = "has both" if pool.instance_types else "has neither"
-        problems.add(
-            path,
-            f"{state} instance_types and node_selector" if pool.instance_types else f"{state} of instance_types and "
-            "node_selector",
-            "Give instance_types for nodes that Karpenter buys, or node_selector for nodes that exist.",
-        )
+        fix = "Give instance_types for nodes that Karpenter buys, or node_selector for nodes that exist."
+        state = "both instance_types and" if pool.instance_types else "neither instance_types nor"
+        problems.add(path, f"has {state} node_selector", fix)
     if pool.provisioned and not pool.nodes:
         problems.add(f"{path}.nodes", "is required with instance_types", "Set nodes.max, the most nodes to buy.")
     if pool.provisioned and cluster is not INVALID and cluster.provider is Provider.NONE:
         problems.add(f"{path}.instance_types", "needs a provider, but the cluster has none", "Use node_selector.")
     if pool.node_selector and pool.nodes:
         problems.add(f"{path}.nodes", "is only for pools with instance_types", "Remove it.")
+    foreign = cluster is not INVALID and cluster.provider in (Provider.AWS, Provider.AZURE)
+    if pool.provisioned and foreign and not pool.node_class:
+        fix = "Name an existing node class of that provider."
+        problems.add(f"{path}.node_class", f"is required with provider {cluster.provider.value}", fix)
     _check_override_kinds(pool.overrides, POOL_KINDS, path, problems)
     return replace(pool, gpus_per_node=_gpus_per_node(pool, path, problems))
 
@@ -71,16 +73,20 @@ def _gpus_per_node(pool: GpuPool, path: str, problems: Problems) -> int:
     return expected or 1
 
 
-def validate_models(models: Sequence[LlmModel], pools: Iterable[GpuPool], cluster: Cluster, problems: Problems) -> None:
-    """Check each model against its pool and its cluster."""
-    by_name = {pool.name: pool for pool in pools}
+def validate_models(
+    models: Sequence[LlmModel], pools: Sequence[GpuPool], cluster: Cluster, problems: Problems
+) -> None:
+    """Check each model against its pool and its cluster. Parts that did not parse are INVALID, and left out."""
+    by_name = {pool.name: pool for pool in pools if pool is not INVALID}
     for index, model in enumerate(models):
+        if model is INVALID:
+            continue
         path = f"gpufleet_models[{index}]"
         pool = by_name.get(model.pool)
-        if pool is None:
+        if pool is None and len(by_name) == len(pools):
             fix = nearest(model.pool, by_name) if by_name else "Declare it in gpufleet_pools."
             problems.add(f"{path}.pool", f"{model.pool!r} is not a declared pool", fix)
-        elif model.gpus > pool.gpus_per_node:
+        elif pool and model.gpus > pool.gpus_per_node:
             fix = f"Ask for at most {pool.gpus_per_node}, or use a pool with larger nodes."
             reason = f"is {model.gpus}, but a node of pool {pool.name!r} has {pool.gpus_per_node}"
             problems.add(f"{path}.gpus", reason, fix)
@@ -97,6 +103,9 @@ def _check_source(model: LlmModel, path: str, problems: Problems) -> None:
         fix = "The role model_cache will fetch such weights; until then use a hub id, or a path on a volume."
         problems.add(f"{where}.uri", f"vLLM does not load {scheme}:// by itself, got {source.uri!r}", fix)
     elif source.uri.startswith("/"):
+        if not source.uri.startswith(f"{MODELS_MOUNT}/"):
+            fix = f"Write {MODELS_MOUNT}/<path on the volume>: source.volume is mounted at {MODELS_MOUNT}."
+            problems.add(f"{where}.uri", f"is not below {MODELS_MOUNT}, got {source.uri!r}", fix)
         if not source.volume:
             problems.add(f"{where}.volume", "is required with a path", "Name the PersistentVolumeClaim that holds it.")
         if ".." in source.uri.split("/"):
@@ -129,7 +138,7 @@ def _check_replicas(model: LlmModel, cluster: Cluster, path: str, problems: Prob
     if model.scaling.concurrency is None:
         fix = "Set the number of requests that one replica serves at once within its latency target."
         problems.add(f"{path}.scaling.concurrency", "is required with replicas.min and replicas.max", fix)
-    if not cluster.prometheus:
+    if cluster is not INVALID and not cluster.prometheus:
         fix = "Set in_cluster_url, at which KEDA reaches Prometheus."
         problems.add("gpufleet_cluster.prometheus", f"is required, because model {model.name!r} scales", fix)
     if model.scale_up_period < model.lifecycle.cold_start:
@@ -142,8 +151,10 @@ def _check_replicas(model: LlmModel, cluster: Cluster, path: str, problems: Prob
         problems.add(f"{path}.scaling.fallback.replicas", reason, "Use a count between replicas.min and replicas.max.")
 
 
-def _check_override_kinds(overrides: object, kinds: Sequence[str], path: str, problems: Problems) -> None:
-    for kind, content in dict(overrides).items() if isinstance(overrides, dict) else ():
+def _check_override_kinds(
+    overrides: Mapping[str, object], kinds: Sequence[str], path: str, problems: Problems
+) -> None:
+    for kind, content in overrides.items():
         if kind not in kinds:
             problems.add(f"{path}.overrides.{kind}", "is not a kind made here", nearest(kind, kinds), "unknown-key")
         elif not isinstance(content, dict):

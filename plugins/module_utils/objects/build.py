@@ -6,18 +6,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..fleet.types import Fleet
 from . import karpenter, keda, vllm
+from .meta import Ref
 
-COMPONENTS: dict[str, Callable[[Fleet], list[dict[str, Any]]]] = {
-    karpenter.ROLE: karpenter.build,
-    vllm.ROLE: vllm.build,
-    keda.ROLE: keda.build,
+#: Kinds by API version, as LISTs ask for them.
+Kinds = tuple[tuple[str, str], ...]
+
+_NODE_CLASSES: Kinds = tuple((f"{kind.group}/{kind.version}", kind.kind) for kind in karpenter.NODE_CLASSES.values())
+
+
+def _nothing(fleet: Fleet) -> list[Ref]:
+    return []
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the fleet that one role applies. ``kinds`` are all that it ever makes, orphans among them."""
+
+    build: Callable[[Fleet], list[dict[str, Any]]]
+    kinds: Kinds
+    absent: Callable[[Fleet], list[Ref]] = _nothing
+
+
+COMPONENTS: dict[str, Component] = {
+    karpenter.ROLE: Component(
+        karpenter.build,
+        (
+            ("v1", "Namespace"),
+            ("scheduling.k8s.io/v1", "PriorityClass"),
+            *_NODE_CLASSES,
+            ("karpenter.sh/v1", "NodePool"),
+            ("apps/v1", "Deployment"),
+        ),
+    ),
+    vllm.ROLE: Component(
+        vllm.build,
+        (
+            ("v1", "Namespace"),
+            ("v1", "ServiceAccount"),
+            ("v1", "Service"),
+            ("apps/v1", "Deployment"),
+            ("policy/v1", "PodDisruptionBudget"),
+        ),
+        keda.absent,
+    ),
+    keda.ROLE: Component(
+        keda.build,
+        (("keda.sh/v1alpha1", "TriggerAuthentication"), ("keda.sh/v1alpha1", "ScaledObject")),
+        keda.absent,
+    ),
 }
-
-
-def build(component: str, fleet: Fleet) -> list[dict[str, Any]]:
-    """Objects of one component in the order in which they are written. Raises KeyError."""
-    return COMPONENTS[component](fleet)

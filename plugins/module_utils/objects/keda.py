@@ -9,7 +9,7 @@ from typing import Any
 
 from ..fleet.types import Fleet, LlmModel, Prometheus
 from ..scaling.queries import demand_query, kv_cache_query
-from .meta import make, ownership
+from .meta import Ref, make, ownership
 from .overrides import apply_overrides
 from .vllm import selector_of
 
@@ -103,3 +103,13 @@ def _trigger(name: str, query: str, threshold: float, model: LlmModel, prometheu
         trigger["metadata"]["authModes"] = "bearer"
         trigger["authenticationRef"] = {"name": model.name}
     return trigger
+
+
+def absent(fleet: Fleet) -> list[Ref]:
+    """What must not exist: scalers of models with a fixed count, which a user may have changed from autoscaling."""
+    fixed = [model for model in fleet.models if not model.replicas.autoscaled]
+    return [
+        Ref("keda.sh/v1alpha1", kind, model.namespace, model.name)
+        for model in fixed
+        for kind in ("ScaledObject", "TriggerAuthentication")
+    ]

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from ..fleet.types import Fleet, GpuPool, LlmModel
+from ..fleet.validate import MODELS_MOUNT
 from ..quantity import format_duration
 from ..serving.lifecycle import durations
 from .meta import GPU_RESOURCE, GPU_TOLERATION, MODEL_LABEL, POOL_LABEL, make, namespace_object, ownership
@@ -18,8 +19,6 @@ ROLE = "vllm"
 APP_LABEL = "app.kubernetes.io/name"
 CONTAINER = "vllm"
 PORT = 8000
-#: Where a PersistentVolumeClaim with weights is mounted.
-MODELS_MOUNT = "/models"
 
 _STARTUP_PERIOD = 5
 #: How vLLM spreads one replica over GPUs; with any of these the user decides.
@@ -134,10 +133,10 @@ def _container(fleet: Fleet, model: LlmModel) -> dict[str, Any]:
     health = {"httpGet": {"path": "/health", "port": "http"}}
     failures = math.ceil(times.startup / _STARTUP_PERIOD)
     fixed = {GPU_RESOURCE: str(model.gpus), "memory": engine.memory}
-    mounts: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108  where NCCL looks for it
+    mounts: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]
     if model.source.volume:
         mounts.append({"name": "models", "mountPath": MODELS_MOUNT, "readOnly": True})
-    return {
+    container: dict[str, Any] = {
         "name": CONTAINER,
         "image": engine.image or vllm_image(fleet),
         "command": ["vllm", "serve"],
@@ -149,9 +148,12 @@ def _container(fleet: Fleet, model: LlmModel) -> dict[str, Any]:
         "startupProbe": {**health, "periodSeconds": _STARTUP_PERIOD, "failureThreshold": failures},
         "readinessProbe": {**health, "periodSeconds": 5, "timeoutSeconds": 3},
         "livenessProbe": {**health, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"sleep": {"seconds": times.pre_stop}}} if times.pre_stop else {},
         "volumeMounts": mounts,
     }
+    if times.pre_stop:
+        # /health stays 200 while vLLM drains: only the deletion itself takes the traffic away, and that takes a moment.
+        container["lifecycle"] = {"preStop": {"sleep": {"seconds": times.pre_stop}}}
+    return container
 
 
 def _arguments(model: LlmModel) -> list[str]:

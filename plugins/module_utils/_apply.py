@@ -1,0 +1,244 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply one component: read, admit everything in a dry-run, and only then write what differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from ._cluster import Cluster, Reply
+from ._observe import Observed, gpu_pods_on_pool, observe
+from .checks.declaration import declaration_findings
+from .converge.conflicts import conflict_findings
+from .converge.plan import Action, Change, decide, is_ours, orphan_finding, orphans
+from .converge.refusal import refusal_finding
+from .converge.replicas import HOLDER, ReplicasStep, replicas_step, scale_targets
+from .errors import ApplyError
+from .findings import Finding, Severity
+from .fleet.types import Fleet
+from .objects import keda
+from .objects.build import COMPONENTS
+from .objects.meta import MANAGER, Ref, ref_of
+
+#: A retired scaler has to be gone before the count is set, or its HPA sets it back.
+_GONE_WITHIN_S = 10.0
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to apply. ``check`` predicts only, ``prune`` deletes orphans, ``force`` takes over fields of others."""
+
+    check: bool = False
+    prune: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A wanted object on its way: what to send, what the server makes of it, and whether force is needed."""
+
+    ref: Ref
+    step: ReplicasStep
+    change: Optional[Change] = None
+    force: bool = False
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass
+class Applier:
+    """One run over one component of a fleet."""
+
+    cluster: Cluster
+    fleet: Fleet
+    component: str
+    options: Options
+    clock: Callable[[], float] = time.monotonic
+    findings: list[Finding] = field(default_factory=list)
+
+    def run(self) -> list[Change]:
+        """Apply, or predict. Findings that stop nothing are in ``findings``. Raises ApplyError and ClusterError."""
+        component = COMPONENTS[self.component]
+        wanted = component.build(self.fleet)
+        absent = component.absent(self.fleet)
+        refs = {ref_of(obj): obj for obj in wanted}
+        self.findings += [entry for entry in declaration_findings(self.fleet) if self.component == keda.ROLE]
+        self._require_apis(refs)
+        observed = observe(self.cluster, component, self.component, self.fleet.cluster.name, refs, absent)
+        self._require_targets(wanted)
+        prepared = self._admit(self._prepare(refs, observed), observed)
+        deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
+        pruned = self._orphans(observed, {*refs, *absent})
+        if not self.options.check:
+            self._delete(deletions)
+            prepared = self._write(prepared, observed)
+            self._delete(pruned)
+        return deletions + [entry.change for entry in prepared if entry.change] + pruned
+
+    def _require_apis(self, refs: Mapping[Ref, Any]) -> None:
+        """Without its API an object cannot even be dry-run; in check mode an earlier role may bring it."""
+        for ref in refs if not self.options.check else ():
+            if not self.cluster.serves(ref.api_version, ref.kind):
+                self.cluster.path(ref)
+
+    def _require_targets(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        """A ScaledObject without its scale target never becomes Ready."""
+        scaled = [obj for obj in wanted if obj["kind"] == "ScaledObject"]
+        targets = [
+            Ref("apps/v1", "Deployment", obj["metadata"]["namespace"], obj["spec"]["scaleTargetRef"]["name"])
+            for obj in scaled
+        ]
+        live = self.cluster.in_parallel(self.cluster.get, targets)
+        severity = Severity.WARNING if self.options.check else Severity.ERROR
+        missing = [
+            Finding("scale-target-missing", severity, "does not exist", str(target), fix="Run the role vllm first.")
+            for target, found in zip(targets, live)
+            if found is None
+        ]
+        self.findings += missing
+        if missing and not self.options.check:
+            raise ApplyError(missing)
+
+    def _prepare(self, refs: Mapping[Ref, dict[str, Any]], observed: Observed) -> list[Prepared]:
+        retired = {ref_of(obj) for obj in observed.retired}
+        owned = scale_targets(
+            obj
+            for obj in observed.scalers
+            if ref_of(obj) not in retired and not _made_by(obj, retired)
+        )
+        prepared = []
+        for ref, obj in refs.items():
+            autoscaled = (ref.namespace, ref.kind, ref.name) in owned
+            if autoscaled and "replicas" in obj["spec"]:
+                message = "an autoscaler owns the count, so the declared one is not applied"
+                fix = "Declare replicas.min and max, or remove the autoscaler."
+                self.findings.append(Finding("autoscaler", Severity.WARNING, message, str(ref), "spec.replicas", fix))
+            workload = ref.kind == "Deployment"
+            step = replicas_step(obj, observed.live.get(ref), autoscaled) if workload else ReplicasStep(obj)
+            prepared.append(Prepared(ref, step))
+        return prepared
+
+    def _admit(self, prepared: Sequence[Prepared], observed: Observed) -> list[Prepared]:
+        """Dry-run every object. Raises ApplyError with all refusals."""
+        admitted = self.cluster.in_parallel(lambda entry: self._dry_run(entry, observed), prepared)
+        refused = [finding for entry in admitted for finding in entry.findings]
+        if refused:
+            raise ApplyError(refused)
+        return admitted
+
+    def _dry_run(self, entry: Prepared, observed: Observed) -> Prepared:
+        ref, live = entry.ref, observed.live.get(entry.ref)
+        if ref.kind == "Namespace" and live is not None and not is_ours(live):
+            return replace(entry, change=Change(ref, Action.UNCHANGED, live, live))
+        if ref.namespace in observed.missing_namespaces or not self.cluster.serves(ref.api_version, ref.kind):
+            return replace(entry, change=decide(ref, None, entry.step.obj))
+        sent = _without_replicas(entry.step) if entry.step.assign is not None else entry.step.obj
+        reply = self.cluster.apply(ref, sent, MANAGER, dry_run=True)
+        forced = self.options.force and _is_conflict(reply)
+        if forced:
+            reply = self.cluster.apply(ref, sent, MANAGER, dry_run=True, force=True)
+        if not reply.ok:
+            return replace(entry, findings=tuple(_refusals(ref, reply, sent, live)))
+        handed_over = entry.step.hold is not None
+        after = _with_replicas(reply.body, entry.step)
+        return replace(entry, change=decide(ref, live, after, handed_over), force=forced)
+
+    def _orphans(self, observed: Observed, wanted: set[Ref]) -> list[Change]:
+        """Report every orphan; return the deletions of those that may be pruned."""
+        deletions = []
+        for obj in orphans(observed.live.values(), wanted):
+            ref = ref_of(obj)
+            if not self.options.prune:
+                self.findings.append(orphan_finding(ref))
+                continue
+            users = gpu_pods_on_pool(self.cluster, ref.name) if ref.kind == "NodePool" else []
+            if users:
+                shown = ", ".join(users[:3]) + (" ..." if len(users) > 3 else "")
+                self.findings.append(orphan_finding(ref, f"{len(users)} GPU pods run on it: {shown}"))
+            else:
+                deletions.append(Change(ref, Action.DELETE, obj, None))
+        return deletions
+
+    def _write(self, prepared: Sequence[Prepared], observed: Observed) -> list[Prepared]:
+        """Namespaces first; what could not be dry-run before is, once its namespace exists."""
+        namespaces = [entry for entry in prepared if entry.ref.kind == "Namespace"]
+        rest = [entry for entry in prepared if entry.ref.kind != "Namespace"]
+        self._send(namespaces)
+        if observed.missing_namespaces:
+            rest = self._admit(rest, replace(observed, missing_namespaces=frozenset()))
+        self._send(rest)
+        return namespaces + rest
+
+    def _send(self, prepared: Sequence[Prepared]) -> None:
+        for entry in prepared:
+            if entry.change is None or entry.change.action is Action.UNCHANGED:
+                continue
+            ref, step = entry.ref, entry.step
+            if step.hold is not None:
+                held = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
+                self._must(ref, self.cluster.apply(ref, {**held, **_spec(step.hold)}, HOLDER, False, force=True))
+            if step.assign is not None:
+                self._must(ref, self.cluster.merge_patch(ref, _spec(step.assign), MANAGER))
+            self._must(ref, self.cluster.apply(ref, step.obj, MANAGER, False, force=entry.force))
+
+    def _delete(self, deletions: Sequence[Change]) -> None:
+        for change in deletions:
+            reply = self.cluster.delete(change.ref, dry_run=False)
+            if reply.status != 404:
+                self._must(change.ref, reply)
+            if change.ref.kind == "ScaledObject":
+                self._wait_gone(change.ref)
+
+    def _wait_gone(self, ref: Ref) -> None:
+        """Until a ScaledObject and the HPA that KEDA made for it are gone."""
+        deadline = self.clock() + _GONE_WITHIN_S
+        own = f"scaledobject.keda.sh/name={ref.name}"
+        while self.cluster.get(ref) or self.cluster.list(
+            "autoscaling/v2", "HorizontalPodAutoscaler", ref.namespace, labels=own
+        ):
+            if self.clock() > deadline:
+                message = f"is still there {_GONE_WITHIN_S:.0f} s after its deletion"
+                fix = "See whether the KEDA operator runs: it removes the finalizer. Then run again."
+                raise ApplyError([Finding("not-written", Severity.ERROR, message, object=str(ref), fix=fix)])
+            self.cluster.sleep(_POLL_S)
+
+    def _must(self, ref: Ref, reply: Reply) -> None:
+        if not reply.ok:
+            fix = "What was written before it stays; run again once the reason is gone."
+            raise ApplyError([Finding("not-written", Severity.ERROR, reply.message, object=str(ref), fix=fix)])
+
+
+def _refusals(ref: Ref, reply: Reply, sent: Mapping[str, Any], live: Optional[Mapping[str, Any]]) -> list[Finding]:
+    if _is_conflict(reply):
+        return conflict_findings(ref, reply.body, sent, live or {})
+    return [refusal_finding(ref, reply.status, reply.body, reply.message)]
+
+
+def _is_conflict(reply: Reply) -> bool:
+    causes = (reply.body.get("details") or {}).get("causes") or [] if reply.status == 409 else []
+    return any(cause.get("reason") == "FieldManagerConflict" for cause in causes)
+
+
+def _made_by(scaler: Mapping[str, Any], retired: set[Ref]) -> bool:
+    """Whether an HPA goes away with a retired ScaledObject."""
+    namespace = scaler["metadata"].get("namespace", "")
+    owners = scaler["metadata"].get("ownerReferences") or []
+    return any(Ref(entry["apiVersion"], entry["kind"], namespace, entry["name"]) in retired for entry in owners)
+
+
+def _spec(replicas: int) -> dict[str, Any]:
+    return {"spec": {"replicas": replicas}}
+
+
+def _without_replicas(step: ReplicasStep) -> dict[str, Any]:
+    return {**step.obj, "spec": {key: value for key, value in step.obj["spec"].items() if key != "replicas"}}
+
+
+def _with_replicas(after: Mapping[str, Any], step: ReplicasStep) -> Mapping[str, Any]:
+    """The dry-run without the count, completed by what happens to the count in a request of its own."""
+    count = step.assign if step.assign is not None else step.hold
+    return after if count is None else {**after, "spec": {**after["spec"], "replicas": count}}

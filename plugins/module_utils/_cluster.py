@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge to Kubernetes: one client that speaks plain dictionaries, with timeouts and bounded retries.
+
+Login is kubernetes.core's (options, K8S_AUTH_* variables, kubeconfig, in-cluster). Its dynamic client is not used: it
+walks the whole API at each start, caches the result in a predictable file in the shared temporary directory, and waits
+for a silent server without end.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Optional, TypeVar
+from urllib.parse import urlencode
+
+from .errors import ClusterError
+from .findings import Finding, Severity
+from .objects.meta import Ref
+
+IMPORT_ERROR: Optional[str] = None
+try:
+    import kubernetes
+    import urllib3
+    from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import (
+        _create_auth_spec,
+        _create_configuration,
+        _create_headers,
+    )
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+#: Calls in flight at once; also the size of the connection pool.
+_PARALLEL = 8
+_TIMEOUT_S = 30
+_TRIES = 4
+_BACKOFF_S = 0.5
+_RETRY_AFTER_MAX_S = 15.0
+#: Answers that say "later": throttling, and servers or webhooks that restart.
+_LATER = (429, 502, 503, 504)
+
+APPLY = "application/apply-patch+yaml"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the API server answered; ``body`` is an object, a list or a Status."""
+
+    status: int
+    body: Mapping[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the call did what it was asked to do."""
+        return 200 <= self.status < 300
+
+    @property
+    def message(self) -> str:
+        """The server's own words, on one line."""
+        return " ".join(str(self.body.get("message") or f"HTTP {self.status}").split())
+
+
+@dataclass(frozen=True)
+class Resource:
+    """How one kind is addressed."""
+
+    plural: str
+    namespaced: bool
+
+
+@dataclass
+class Cluster:
+    """A logged-in client. Every method raises ClusterError when the server cannot be reached or refuses the login."""
+
+    http: Any
+    configuration: Any
+    headers: Mapping[str, str]
+    sleep: Callable[[float], None] = time.sleep
+    _resources: dict[str, Optional[dict[str, Resource]]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Address of the API server."""
+        return str(self.configuration.host)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: Optional[Mapping[str, str]] = None,
+        body: Optional[Mapping[str, Any]] = None,
+        content_type: str = "application/json",
+    ) -> Reply:
+        """One call. All our writes can be repeated, so answers that say "later" and lost connections are retried."""
+        url = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        for attempt in range(1, _TRIES + 1):
+            last = attempt == _TRIES
+            wait = _BACKOFF_S * 2 ** (attempt - 1)
+            try:
+                answer = self._send(method, url, data, content_type)
+            except urllib3.exceptions.HTTPError as error:
+                if last or not _may_pass(error):
+                    raise self._unreachable(str(getattr(error, "reason", None) or error)) from error
+                self.sleep(wait)
+                continue
+            reply = Reply(answer.status, _decode(answer.data))
+            if reply.status == 401:
+                raise self._refused()
+            if reply.status not in _LATER or last:
+                return reply
+            self.sleep(min(_retry_after(answer.headers, wait), _RETRY_AFTER_MAX_S))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, method: str, url: str, data: Optional[bytes], content_type: str) -> Any:
+        headers = {"Accept": "application/json", "User-Agent": "gpufleet.llm", **self.headers}
+        for setting in self.configuration.auth_settings().values():
+            headers[setting["key"]] = setting["value"]
+        if data is not None:
+            headers["Content-Type"] = content_type
+        return self.http.request(method, url, body=data, headers=headers, timeout=_TIMEOUT_S, retries=False)
+
+    def _unreachable(self, reason: str) -> ClusterError:
+        reason = reason.split(": ", 1)[-1] if "object at 0x" in reason else reason
+        fix = "Check gpufleet_cluster.auth (or K8S_AUTH_*), the network and the API server."
+        message = f"{self.url} cannot be reached: {reason}"
+        return ClusterError([Finding("unreachable", Severity.ERROR, message, object="API server", fix=fix)])
+
+    def _refused(self) -> ClusterError:
+        fix = "Log in anew: the token or certificate is missing, wrong or expired."
+        message = f"{self.url} refuses the credentials (401 Unauthorized)"
+        return ClusterError([Finding("unreachable", Severity.ERROR, message, object="API server", fix=fix)])
+
+    def resources(self, api_version: str) -> Optional[dict[str, Resource]]:
+        """Kinds of one API version, or None where the cluster does not serve it. Asked once a client."""
+        if api_version not in self._resources:
+            reply = self.request("GET", f"{_root(api_version)}")
+            if not reply.ok and reply.status != 404:
+                raise self.failed(f"API {api_version}", reply)
+            listed = reply.body.get("resources", []) if reply.ok else None
+            self._resources[api_version] = None if listed is None else _by_kind(listed)
+        return self._resources[api_version]
+
+    def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster knows a kind."""
+        return kind in (self.resources(api_version) or {})
+
+    def path(self, ref: Ref) -> str:
+        """URL path of an object, or of its collection where the name is empty. Raises ClusterError: kind not served."""
+        resource = (self.resources(ref.api_version) or {}).get(ref.kind)
+        if resource is None:
+            message = f"the cluster does not serve {ref.api_version}"
+            fix = "Install the component that brings this API, or correct the provider."
+            raise ClusterError([Finding("missing-api", Severity.ERROR, message, object=ref.kind, fix=fix)])
+        namespace = f"/namespaces/{ref.namespace}" if resource.namespaced and ref.namespace else ""
+        return f"{_root(ref.api_version)}{namespace}/{resource.plural}" + (f"/{ref.name}" if ref.name else "")
+
+    def get(self, ref: Ref) -> Optional[dict[str, Any]]:
+        """The object, or None where it, its namespace or its kind does not exist."""
+        if not self.serves(ref.api_version, ref.kind):
+            return None
+        reply = self.request("GET", self.path(ref))
+        if reply.ok:
+            return dict(reply.body)
+        if reply.status == 404:
+            return None
+        raise self.failed(str(ref), reply)
+
+    def list(
+        self, api_version: str, kind: str, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> list[dict[str, Any]]:
+        """Objects of a kind, in one namespace or in all; empty where the kind is not served."""
+        if not self.serves(api_version, kind):
+            return []
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        query = {key: value for key, value in selectors.items() if value}
+        reply = self.request("GET", self.path(Ref(api_version, kind, namespace, "")), query)
+        if not reply.ok:
+            raise self.failed(f"{kind} list", reply)
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in reply.body.get("items") or []]
+
+    def apply(self, ref: Ref, obj: Mapping[str, Any], manager: str, dry_run: bool, force: bool = False) -> Reply:
+        """Server-side apply. 409 names the fields that others own."""
+        query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
+        return self.request("PATCH", self.path(ref), {**query, **_dry(dry_run)}, obj, APPLY)
+
+    def merge_patch(self, ref: Ref, patch: Mapping[str, Any], manager: str) -> Reply:
+        """Set single fields, whoever owns them."""
+        return self.request("PATCH", self.path(ref), {"fieldManager": manager}, patch, MERGE_PATCH)
+
+    def delete(self, ref: Ref, dry_run: bool) -> Reply:
+        """Delete an object; its dependents follow in the background."""
+        return self.request("DELETE", self.path(ref), {"propagationPolicy": "Background", **_dry(dry_run)})
+
+    def in_parallel(self, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+        """Results in the order of the items."""
+        work = list(items)
+        if len(work) < 2:
+            return [function(item) for item in work]
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return list(pool.map(function, work))
+
+    def failed(self, what: str, reply: Reply) -> ClusterError:
+        """An answer that the caller has no use for."""
+        kind = "missing-permission" if reply.status == 403 else "unreachable"
+        fix = "Grant the verb to the user of the run." if reply.status == 403 else "See the API server's log."
+        return ClusterError([Finding(kind, Severity.ERROR, reply.message, object=what, fix=fix)])
+
+
+def connect(params: Mapping[str, Any]) -> Cluster:
+    """Log in with kubernetes.core's authentication options; those absent come from K8S_AUTH_* variables.
+
+    Raises ClusterError for a kubeconfig that cannot be used.
+    """
+    options = {key: value for key, value in params.items() if value is not None}
+    try:
+        configuration = _create_configuration(_create_auth_spec(None, **options))
+        configuration.connection_pool_maxsize = _PARALLEL
+        client = kubernetes.client.ApiClient(configuration)
+    except Exception as error:  # a kubeconfig fails in as many ways as YAML, base64 and TLS libraries can
+        fix = "Set gpufleet_cluster.auth.kubeconfig and context, or K8S_AUTH_* variables."
+        message = f"no usable login: {' '.join(str(error).split())}"
+        raise ClusterError(
+            [Finding("unreachable", Severity.ERROR, message, object="gpufleet_cluster.auth", fix=fix)]
+        ) from error
+    headers = {key: ",".join(value) if isinstance(value, list) else value for key, value in _headers(options).items()}
+    return Cluster(client.rest_client.pool_manager, configuration, headers)
+
+
+def _headers(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _create_headers(None, **options)  # type: ignore[no-any-return]  # kubernetes.core is not typed
+
+
+def _root(api_version: str) -> str:
+    return f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _by_kind(resources: Iterable[Mapping[str, Any]]) -> dict[str, Resource]:
+    main = (entry for entry in resources if "/" not in entry["name"])
+    return {entry["kind"]: Resource(entry["name"], bool(entry["namespaced"])) for entry in main}
+
+
+def _decode(data: bytes) -> Mapping[str, Any]:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {"message": data[:300].decode(errors="replace")}
+    return body if isinstance(body, dict) else {}
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether trying again can help. Not a wrong host name or certificate."""
+    return not isinstance(error, (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError))
+
+
+def _retry_after(headers: Mapping[str, str], default: float) -> float:
+    try:
+        return float(headers["Retry-After"])
+    except (KeyError, ValueError):
+        return default

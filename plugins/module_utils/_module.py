@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Glue between Ansible and the engine: the shared options, and one way out for every error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from . import _cluster
+from .errors import GpufleetError
+from .findings import Finding, Severity, Verdict
+from .fleet.parse import parse_fleet
+from .fleet.types import Fleet
+
+#: The declaration. Types are raw: the engine checks the content, and says all that is wrong with it at once.
+FLEET_OPTIONS: dict[str, Any] = {
+    "cluster": {"type": "raw", "required": True},
+    "pools": {"type": "raw"},
+    "models": {"type": "raw"},
+    "versions": {"type": "raw"},
+}
+
+
+def run(
+    options: Mapping[str, Any],
+    body: Callable[[AnsibleModule], dict[str, Any]],
+) -> None:
+    """Run a module: ``body`` returns its result; a GpufleetError becomes one line, and its findings data."""
+    module = _new_module(dict(options))
+    if _cluster.IMPORT_ERROR:
+        library = missing_required_lib("kubernetes, with the collection kubernetes.core >= 6.4.0")
+        module.fail_json(msg=library, exception=_cluster.IMPORT_ERROR)
+    try:
+        result = body(module)
+    except GpufleetError as error:
+        findings = [finding.to_dict() for finding in error.findings]
+        module.fail_json(msg=error.line(), verdict=Verdict.BROKEN.value, findings=findings)
+    module.exit_json(**result)
+
+
+def _new_module(options: dict[str, Any]) -> AnsibleModule:
+    return AnsibleModule(argument_spec=options, supports_check_mode=True)  # type: ignore[no-untyped-call]
+
+
+def fleet_of(module: AnsibleModule) -> Fleet:
+    """The declared fleet. Raises InvalidInput."""
+    params = module.params
+    return parse_fleet(params["cluster"], params["pools"], params["models"], params["versions"])
+
+
+def connect(fleet: Fleet) -> _cluster.Cluster:
+    """Log in to the cluster of the fleet. Raises ClusterError."""
+    auth = fleet.cluster.auth
+    return _cluster.connect({"kubeconfig": auth.kubeconfig, "context": auth.context})
+
+
+def report(module: AnsibleModule, findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Findings as data; warnings are also shown to the person at the terminal."""
+    for finding in findings:
+        if finding.severity is Severity.WARNING:
+            module.warn(f"{finding.line()} [{finding.id}]")
+    return [finding.to_dict() for finding in findings]
