@@ -106,9 +106,7 @@ class Applier:
     def _prepare(self, refs: Mapping[Ref, dict[str, Any]], observed: Observed) -> list[Prepared]:
         retired = {ref_of(obj) for obj in observed.retired}
         owned = scale_targets(
-            obj
-            for obj in observed.scalers
-            if ref_of(obj) not in retired and not _made_by(obj, retired)
+            obj for obj in observed.scalers if ref_of(obj) not in retired and not _made_by(obj, retired)
         )
         prepared = []
         for ref, obj in refs.items():
@@ -197,7 +195,7 @@ class Applier:
         """Until a ScaledObject and the HPA that KEDA made for it are gone."""
         deadline = self.clock() + _GONE_WITHIN_S
         own = f"scaledobject.keda.sh/name={ref.name}"
-        while self.cluster.get(ref) or self.cluster.list(
+        while self.cluster.get(ref) or self.cluster.list_objects(
             "autoscaling/v2", "HorizontalPodAutoscaler", ref.namespace, labels=own
         ):
             if self.clock() > deadline:

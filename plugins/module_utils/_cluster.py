@@ -175,7 +175,7 @@ class Cluster:
             return None
         raise self.failed(str(ref), reply)
 
-    def list(
+    def list_objects(
         self, api_version: str, kind: str, namespace: str = "", labels: str = "", fields: str = ""
     ) -> list[dict[str, Any]]:
         """Objects of a kind, in one namespace or in all; empty where the kind is not served."""

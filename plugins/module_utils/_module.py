@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -32,8 +32,7 @@ def run(
     """Run a module: ``body`` returns its result; a GpufleetError becomes one line, and its findings data."""
     module = _new_module(dict(options))
     if _cluster.IMPORT_ERROR:
-        library = missing_required_lib("kubernetes, with the collection kubernetes.core >= 6.4.0")
-        module.fail_json(msg=library, exception=_cluster.IMPORT_ERROR)
+        module.fail_json(msg=_missing_libraries(), exception=_cluster.IMPORT_ERROR)
     try:
         result = body(module)
     except GpufleetError as error:
@@ -44,6 +43,11 @@ def run(
 
 def _new_module(options: dict[str, Any]) -> AnsibleModule:
     return AnsibleModule(argument_spec=options, supports_check_mode=True)  # type: ignore[no-untyped-call]
+
+
+def _missing_libraries() -> str:
+    wanted = "kubernetes, with the collection kubernetes.core >= 6.4.0"
+    return str(missing_required_lib(wanted))  # type: ignore[no-untyped-call]
 
 
 def fleet_of(module: AnsibleModule) -> Fleet:

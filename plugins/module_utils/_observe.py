@@ -27,9 +27,9 @@ class Observed:
     ``retired`` what the fleet wants absent and we own, ``missing_namespaces`` those that a wanted object needs.
     """
 
-    live: dict[Ref, Mapping[str, Any]]
-    scalers: list[Mapping[str, Any]]
-    retired: list[Mapping[str, Any]]
+    live: Mapping[Ref, Mapping[str, Any]]
+    scalers: Sequence[Mapping[str, Any]]
+    retired: Sequence[Mapping[str, Any]]
     missing_namespaces: frozenset[str]
 
 
@@ -43,7 +43,7 @@ def observe(
     scaler_kinds = [kind for kind in _SCALERS if scales]
     selector = selector_of_role(cluster_name, role)
     queries = [(*kind, selector) for kind in kinds] + [(*kind, "") for kind in scaler_kinds]
-    answers = cluster.in_parallel(lambda query: cluster.list(query[0], query[1], labels=query[2]), queries)
+    answers = cluster.in_parallel(lambda query: cluster.list_objects(query[0], query[1], labels=query[2]), queries)
     live = {ref_of(obj): obj for found in answers[: len(kinds)] for obj in found}
     scalers = [obj for found in answers[len(kinds) :] for obj in found]
     missing = _missing_namespaces(cluster, refs, live)
@@ -51,7 +51,7 @@ def observe(
     found = cluster.in_parallel(cluster.get, [*unseen, *absent])
     live.update({ref: obj for ref, obj in zip(unseen, found) if obj})
     retired = [obj for obj in found[len(unseen) :] if obj and is_ours(obj)]
-    return Observed(live, list(scalers), retired, missing)
+    return Observed(live, scalers, retired, missing)
 
 
 def _missing_namespaces(cluster: Cluster, refs: Sequence[Ref], live: Mapping[Ref, Any]) -> frozenset[str]:
@@ -64,9 +64,9 @@ def _missing_namespaces(cluster: Cluster, refs: Sequence[Ref], live: Mapping[Ref
 
 def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[str]:
     """``namespace/name`` of the pods that use GPUs on the nodes of a NodePool, placeholders left out."""
-    nodes = cluster.list("v1", "Node", labels=f"karpenter.sh/nodepool={node_pool}")
+    nodes = cluster.list_objects("v1", "Node", labels=f"karpenter.sh/nodepool={node_pool}")
     pods = cluster.in_parallel(
-        lambda node: cluster.list("v1", "Pod", fields=f"spec.nodeName={node['metadata']['name']}"), nodes
+        lambda node: cluster.list_objects("v1", "Pod", fields=f"spec.nodeName={node['metadata']['name']}"), nodes
     )
     return [
         f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

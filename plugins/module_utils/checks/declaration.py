@@ -24,7 +24,5 @@ def declaration_findings(fleet: Fleet) -> list[Finding]:
         if low == 1 and high > 1:
             message = "one replica is all that serves at the minimum: its restart is an outage"
             fix = "Use 2 where that matters."
-            findings.append(
-                Finding("single-replica", Severity.INFO, message, field=f"{path}.replicas.min", fix=fix)
-            )
+            findings.append(Finding("single-replica", Severity.INFO, message, field=f"{path}.replicas.min", fix=fix))
     return findings

@@ -32,9 +32,7 @@ def conflict_findings(
             f"wanted is {value_at(wanted, path)!r}"
         )
         fix = "Declare the live value, or take the field over with gpufleet_force_conflicts=true."
-        findings.append(
-            Finding("conflict", Severity.ERROR, message, object=str(ref), field=path.lstrip("."), fix=fix)
-        )
+        findings.append(Finding("conflict", Severity.ERROR, message, object=str(ref), field=path.lstrip("."), fix=fix))
     return findings
 
 

@@ -39,7 +39,7 @@ def declared_part(obj: State) -> dict[str, Any]:
     if obj.get("kind") == "Secret":
         for key in ("data", "stringData"):
             if key in part:
-                part[key] = {name: _HIDDEN for name in part[key]}
+                part[key] = dict.fromkeys(part[key], _HIDDEN)
     return part
 
 

@@ -26,8 +26,8 @@ _AUTOSCALERS = ("kube-controller-manager", "keda", "keda-operator", HOLDER)
 class ReplicasStep:
     """What must happen to spec.replicas before the object is applied.
 
-    ``obj`` is what to apply. ``hold`` is the live count that HOLDER takes over first; ``assign`` a count that replaces the
-    one of a retired autoscaler. At most one of them is set.
+    ``obj`` is what to apply. ``hold`` is the live count that HOLDER takes over first; ``assign`` a count that
+    replaces the one of a retired autoscaler. At most one of them is set.
     """
 
     obj: dict[str, Any]

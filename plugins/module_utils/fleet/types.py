@@ -145,7 +145,9 @@ class Cluster:
         "Uid of the namespace kube-system, the guard against the wrong cluster. The first run prints it.",
         None,
     )
-    namespace: str = declare(NAMESPACE, "Namespace for what belongs to no model, such as warm placeholders.", "gpufleet")
+    namespace: str = declare(
+        NAMESPACE, "Namespace for what belongs to no model, such as warm placeholders.", "gpufleet"
+    )
     auth: Auth = declare(Record(Auth), "How to log in; C(K8S_AUTH_*) variables or in-cluster if absent.", factory=Auth)
     prometheus: Optional[Prometheus] = declare(Record(Prometheus), "Needed for models that scale.", None)
 

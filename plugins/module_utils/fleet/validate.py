@@ -73,9 +73,7 @@ def _gpus_per_node(pool: GpuPool, path: str, problems: Problems) -> int:
     return expected or 1
 
 
-def validate_models(
-    models: Sequence[LlmModel], pools: Sequence[GpuPool], cluster: Cluster, problems: Problems
-) -> None:
+def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluster: Cluster, problems: Problems) -> None:
     """Check each model against its pool and its cluster. Parts that did not parse are INVALID, and left out."""
     by_name = {pool.name: pool for pool in pools if pool is not INVALID}
     for index, model in enumerate(models):
@@ -151,9 +149,7 @@ def _check_replicas(model: LlmModel, cluster: Cluster, path: str, problems: Prob
         problems.add(f"{path}.scaling.fallback.replicas", reason, "Use a count between replicas.min and replicas.max.")
 
 
-def _check_override_kinds(
-    overrides: Mapping[str, object], kinds: Sequence[str], path: str, problems: Problems
-) -> None:
+def _check_override_kinds(overrides: Mapping[str, object], kinds: Sequence[str], path: str, problems: Problems) -> None:
     for kind, content in overrides.items():
         if kind not in kinds:
             problems.add(f"{path}.overrides.{kind}", "is not a kind made here", nearest(kind, kinds), "unknown-key")
