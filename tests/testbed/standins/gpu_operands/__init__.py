@@ -1,0 +1,13 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plays the operands of the NVIDIA GPU Operator on the nodes of a bed, and the two that open a node for pods.
+
+    bring_up   when how many devices register, as text and as steps
+    products   what NFD and GFD say about a GPU model
+    node       what a node should look like, given its devices: a pure comparison
+    rules      which startup taint a NodeReadinessRule lets go
+    operands   watches nodes and rules, writes what `node` and `rules` ask for
+
+mig-manager will be another source of devices beside `bring_up`; a ClusterPolicy another watcher beside `operands`.
+"""
