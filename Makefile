@@ -42,6 +42,10 @@ lint-next: .venv/.stamp
 	@$(PYTHON_NEXT) tools/make_venv.py $(CACHE)/venv-core-2.21 requirements/core-2.21.txt
 	@$(CACHE)/venv-core-2.21/bin/python tools/ansible_test.py sanity units
 
+.PHONY: generate
+generate: .venv/.stamp ## Write the argument specs and the page of variables from the fleet's dataclasses
+	@$(PY) tools/generate.py
+
 .PHONY: bed-up
 bed-up: .venv/.stamp ## Start the test bed, building what is missing
 	@$(TESTBED) up

@@ -30,24 +30,16 @@ def run(
     body: Callable[[AnsibleModule], dict[str, Any]],
 ) -> None:
     """Run a module: ``body`` returns its result; a GpufleetError becomes one line, and its findings data."""
-    module = _new_module(dict(options))
+    module = AnsibleModule(argument_spec=dict(options), supports_check_mode=True)
     if _cluster.IMPORT_ERROR:
-        module.fail_json(msg=_missing_libraries(), exception=_cluster.IMPORT_ERROR)
+        library = missing_required_lib("kubernetes, with the collection kubernetes.core >= 6.4.0")
+        module.fail_json(msg=library, exception=_cluster.IMPORT_ERROR)
     try:
         result = body(module)
     except GpufleetError as error:
         findings = [finding.to_dict() for finding in error.findings]
         module.fail_json(msg=error.line(), verdict=Verdict.BROKEN.value, findings=findings)
     module.exit_json(**result)
-
-
-def _new_module(options: dict[str, Any]) -> AnsibleModule:
-    return AnsibleModule(argument_spec=options, supports_check_mode=True)  # type: ignore[no-untyped-call]
-
-
-def _missing_libraries() -> str:
-    wanted = "kubernetes, with the collection kubernetes.core >= 6.4.0"
-    return str(missing_required_lib(wanted))  # type: ignore[no-untyped-call]
 
 
 def fleet_of(module: AnsibleModule) -> Fleet:

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write what follows from the fleet's dataclasses: argument specs of the roles and the page of variables.
+
+`generate.py` writes, `generate.py --check` only tells which files are stale.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stage import ROOT, stage
+
+sys.path.insert(0, str(stage().parents[2]))
+
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (  # noqa: E402  staged just above
+    Duration,
+    FieldType,
+    ListOf,
+    Record,
+)
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import TYPES, VARIABLES  # noqa: E402
+from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import format_duration  # noqa: E402
+
+NOTE = "Written by tools/generate.py from plugins/module_utils/fleet/types.py."
+TITLES = {
+    "cluster": "The cluster.",
+    "pools": "The GPU pools.",
+    "models": "The models.",
+    "versions": "Versions of the components.",
+}
+APPLY_OPTIONS = {
+    "prune": {"type": "bool", "default": False, "description": "Delete objects of this role that are not declared."},
+    "force_conflicts": {"type": "bool", "default": False, "description": "Take over fields that others own."},
+}
+ROLES: dict[str, dict[str, Any]] = {
+    "preflight": {
+        "title": "Refuse what cannot work, before anything is written",
+        "options": {
+            "components": {
+                "type": "list",
+                "elements": "str",
+                "default": ["karpenter", "vllm", "keda"],
+                "description": "Components that the run will apply.",
+            }
+        },
+    },
+    "karpenter": {"title": "GPU node pools that Karpenter provisions", "wait": "5m"},
+    "vllm": {"title": "Models served by vLLM", "wait": "30m"},
+    "keda": {"title": "Replica counts that follow the demand", "wait": "5m"},
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, as yamllint wants them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def role_options(role: str) -> dict[str, Any]:
+    """Option specs of a role, without its prefix."""
+    spec = ROLES[role]
+    options: dict[str, Any] = {}
+    for key, kind in TYPES.items():
+        if role == "karpenter" and key == "models":
+            continue
+        option: dict[str, Any] = {"type": kind.ansible_type}
+        if key == "cluster":
+            option["required"] = True
+        option["description"] = f"{TITLES[key]} Defaults to C({VARIABLES[key]})."
+        options[key] = option
+    options.update(spec.get("options", APPLY_OPTIONS))
+    if "wait" in spec:
+        description = "How long to wait until it is ready."
+        options["wait_timeout"] = {"type": "str", "default": spec["wait"], "description": description}
+    return options
+
+
+def argument_spec(role: str) -> str:
+    """Content of a role's meta/argument_specs.yml."""
+    options = {f"{role}_{name}": option for name, option in role_options(role).items()}
+    entry = {"short_description": ROLES[role]["title"], "options": options}
+    text = yaml.dump({"argument_specs": {"main": entry}}, Dumper=_Dumper, sort_keys=False, width=120)
+    return f"---\n# {NOTE}\n{text}"
+
+
+def variables_page() -> str:
+    """Content of docs/variables.md: every variable of the declaration, one table a record."""
+    lines = [f"<!-- {NOTE} -->", "# Variables", ""]
+    for key, variable in VARIABLES.items():
+        kind = TYPES[key]
+        record = kind.item if isinstance(kind, ListOf) else kind
+        assert isinstance(record, Record)
+        lines += [f"## {variable}", "", *_table(record, ""), ""]
+    return "\n".join(lines)
+
+
+def _table(record: Record, prefix: str) -> Iterator[str]:
+    yield "| key | what it is | allowed | default |"
+    yield "|---|---|---|---|"
+    yield from _rows(record, prefix)
+
+
+def _rows(record: Record, prefix: str) -> Iterator[str]:
+    for entry in fields(record.cls):
+        kind: FieldType = entry.metadata["type"]
+        inner = kind.item if isinstance(kind, ListOf) else kind
+        name = f"{prefix}{entry.name}" + ("[]" if isinstance(kind, ListOf) else "")
+        text = re.sub(r"C\(([^)]*)\)", r"`\1`", entry.metadata["doc"])
+        allowed = "" if isinstance(inner, Record) else inner.describe()
+        yield f"| `{name}` | {text} | {allowed} | {_default(entry, kind)} |"
+        if isinstance(inner, Record):
+            yield from _rows(inner, f"{name}.")
+
+
+def _default(entry: Field[Any], kind: FieldType) -> str:
+    if entry.default is MISSING and entry.default_factory is MISSING:
+        return "required"
+    value = entry.default
+    if value in (None, (), "", 0) or value is MISSING or is_dataclass(value):
+        return ""
+    values = value if isinstance(value, tuple) else (value,)
+    if any(is_dataclass(part) for part in values):
+        return "one node at a time for drift"
+    if isinstance(kind, Duration):
+        return f"`{format_duration(value)}`"
+    return ", ".join(f"`{part.value if isinstance(part, Enum) else part}`" for part in values)
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check every generated file; the number of stale ones when checking."""
+    wanted: dict[Path, str] = {ROOT / f"roles/{role}/meta/argument_specs.yml": argument_spec(role) for role in ROLES}
+    wanted[ROOT / "docs/variables.md"] = variables_page()
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if "--check" in arguments:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is stale: run `make generate`")
+        return len(stale)
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted[path])
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
