@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-# The first python on PATH, of the version in its name, that can make a virtual environment: a shim may not.
-find-python = $(shell for python in $$(which -a $(1)); do \
+# The first python of that name, on PATH or among pyenv's, that can make a virtual environment: a shim may not.
+find-python = $(shell for python in $$(which -a $(1)) $(wildcard $(HOME)/.pyenv/versions/*/bin/$(1)); do \
 	"$$python" -c 'import ensurepip, os, sys, venv; print(os.path.realpath(sys.executable))' 2>/dev/null && break; done)
 PYTHON ?= $(call find-python,python3.11)
 PYTHON_NEXT ?= $(call find-python,python3.13)
@@ -64,8 +64,8 @@ bench: .venv/.stamp ## Measure: counts fail, times are printed
 
 .PHONY: build
 build: .venv/.stamp ## Build the collection artefact into build/
-	@cd "$$($(PY) tools/stage.py)" && ansible=$(CURDIR)/.venv/bin/ansible-galaxy; \
-	  $$ansible collection build --force --output-path $(CURDIR)/build
+	@cd "$$($(PY) tools/stage.py)/ansible_collections/gpufleet/llm"; \
+	  $(CURDIR)/.venv/bin/ansible-galaxy collection build --force --output-path $(CURDIR)/build
 
 .PHONY: clean
 clean: ## Stop the test bed and remove all that make wrote into the checkout (the cache stays)

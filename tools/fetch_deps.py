@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 from packaging.specifiers import SpecifierSet
+
 from steps import Steps, cache_root, exclusive
 
 ROOT = Path(__file__).resolve().parents[1]

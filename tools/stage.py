@@ -16,8 +16,9 @@ import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 
-import fetch_deps
 import yaml
+
+import fetch_deps
 from steps import exclusive
 
 ROOT = fetch_deps.ROOT
@@ -76,4 +77,5 @@ def stage(collections: Path = COLLECTIONS) -> Path:
 
 
 if __name__ == "__main__":
-    print(stage())
+    stage()
+    print(COLLECTIONS)

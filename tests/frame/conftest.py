@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 import stage
 
 BIN = Path(sys.executable).parent

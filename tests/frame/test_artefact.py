@@ -10,8 +10,9 @@ import json
 from pathlib import Path
 
 import pytest
-import stage
 import yaml
+
+import stage
 
 from .conftest import Installed
 

@@ -11,9 +11,10 @@ import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
+import pytest
+
 import fetch_deps
 import make_venv
-import pytest
 import stage
 import steps
 

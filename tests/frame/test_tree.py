@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import stage
 
 ENGINE = stage.ROOT / "plugins/module_utils"
