@@ -46,13 +46,14 @@ def run(commands: list[str], extra: list[str]) -> int:
     program = str(Path(sys.executable).with_name("ansible-test"))
     home = cache_root() / "ansible-test"
     steps = Steps(f"ansible-test on Python {python}", len(commands))
-    with exclusive(home.with_suffix(".lock")):
+    with exclusive(home.with_suffix(".lock")) as lock:
         seed(home)
         content = stage(ROOT / "build/ansible-test")
         for command in commands:
             steps.step(command)
             line = [program, command, "--python", python, *extra]
-            done = subprocess.run(line, cwd=content, env=environment(home, content), stdin=subprocess.DEVNULL)
+            ours = environment(home, content)
+            done = subprocess.run(line, cwd=content, env=ours, stdin=subprocess.DEVNULL, pass_fds=[lock], check=False)
             if done.returncode:
                 return done.returncode
     steps.note("passed")

@@ -37,13 +37,13 @@ def fingerprint(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def pip_install(environment: Path, requirements: list[Path], expected: int) -> None:
+def pip_install(environment: Path, requirements: list[Path], expected: int, lock: int) -> None:
     """Run pip in `environment`; show each package as pip collects it, and everything pip said when it fails."""
     command = [str(environment / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     command += ["--progress-bar", "off"] + [word for path in requirements for word in ("-r", str(path))]
     steps = Steps(environment.name, expected)
     said = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[lock]) as pip:
         for line in pip.stdout or ():
             said.append(line)
             if collected := re.match(r"Collecting ([\w.-]+)", line):
@@ -60,7 +60,7 @@ def make(environment: Path, requirements: list[Path]) -> None:
     stamp = environment / ".stamp"
     files = included(requirements)
     wanted = fingerprint(files)
-    with exclusive(environment.with_name(environment.name + ".lock")):
+    with exclusive(environment.with_name(environment.name + ".lock")) as lock:
         if stamp.exists() and stamp.read_text() == wanted:
             return
         if stamp.exists() and shutil.which(environment / "bin/python"):
@@ -68,7 +68,7 @@ def make(environment: Path, requirements: list[Path]) -> None:
         else:
             venv.EnvBuilder(with_pip=True, clear=True, symlinks=True).create(environment)
         pinned = {name for path in files for name in re.findall(r"^([\w.-]+)==", path.read_text(), re.MULTILINE)}
-        pip_install(environment, requirements, len(pinned))
+        pip_install(environment, requirements, len(pinned), lock)
         stamp.write_text(wanted)
 
 

@@ -19,8 +19,11 @@ def cache_root() -> Path:
 
 
 @contextlib.contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
-    """Hold `lock` against every other process; the kernel lets it go when its holder is killed."""
+def exclusive(lock: Path) -> Iterator[int]:
+    """Hold `lock` against every other process; the kernel lets it go when its holder is killed.
+
+    Yields its descriptor: a child that gets it (`pass_fds`) holds the lock until it ends too, even when we are killed.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as handle:
         try:
@@ -28,7 +31,7 @@ def exclusive(lock: Path) -> Iterator[None]:
         except BlockingIOError:
             print(f"[{lock.stem}] waiting for another run that holds {lock}", flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 class Steps:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -86,6 +87,18 @@ def test_only_one_holds_a_lock_and_a_killed_holder_frees_it(tmp_path: Path) -> N
         pass
 
 
+def test_a_child_that_got_the_lock_holds_it_when_its_parent_is_gone(tmp_path: Path) -> None:
+    lock = tmp_path / "x.lock"
+    with steps.exclusive(lock) as descriptor:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[descriptor])
+    with pytest.raises(BlockingIOError), lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    child.kill()
+    child.wait()
+    with steps.exclusive(lock):
+        pass
+
+
 def test_an_environment_is_made_anew_when_the_last_try_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +108,7 @@ def test_an_environment_is_made_anew_when_the_last_try_was_killed(
     environment = tmp_path / "venv"
     calls: list[bool] = []
 
-    def pip(folder: Path, files: list[Path], expected: int) -> None:
+    def pip(folder: Path, files: list[Path], expected: int, lock: int) -> None:
         """Notes whether an earlier install was still there; the first try dies in the middle."""
         calls.append((folder / "left").exists())
         (folder / "left").touch()
