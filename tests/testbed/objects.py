@@ -49,7 +49,7 @@ def apply_rest(api: Api, layout: Layout) -> None:
 def _await_established(api: Api, path: str) -> None:
     collection, _, name = path.rpartition("/")
     for _, item in api.watch(collection, {"fieldSelector": f"metadata.name={name}"}):
-        conditions = {each["type"]: each["status"] for each in item.get("status", {}).get("conditions", [])}
+        conditions = {each["type"]: each["status"] for each in item.get("status", {}).get("conditions") or []}
         if conditions.get("Established") == "True":
             return
 

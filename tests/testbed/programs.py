@@ -139,7 +139,8 @@ def _kubernetes_flags(layout: Layout, name: str) -> list[str]:
         f"--authorization-kubeconfig={kubeconfig}",
         f"--bind-address={HOST}",
         f"--secure-port={layout.ports[name]}",
-        f"--cert-dir={layout.directory / name}",
+        f"--tls-cert-file={layout.pki / name}.crt",
+        f"--tls-private-key-file={layout.pki / name}.key",
         "--leader-elect=false",
     ]
 
