@@ -56,10 +56,9 @@ def _scaled_object(fleet: Fleet, model: LlmModel, prometheus: Prometheus) -> dic
             "replicas": fallback.replicas or low,
             "behavior": "currentReplicasIfHigher",
         },
-        "advanced": {
-            "restoreToOriginalReplicaCount": False,
-            "horizontalPodAutoscalerConfig": {"behavior": _behavior(model)},
-        },
+        # restoreToOriginalReplicaCount stays unset: KEDA drops a false when it adds its finalizer, and every run would
+        # find it missing.
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(model)}},
         "triggers": [
             _trigger("demand", demand_query(model, prometheus), model.scaling.concurrency or 0, model, prometheus),
             _trigger("kv-cache", kv_cache_query(model, prometheus), model.scaling.kv_cache, model, prometheus),
