@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TypeVar
 
 import requests
@@ -28,7 +29,7 @@ async def changes(api: Api, path: str, query: Query | None = None) -> AsyncItera
         # The loop is closed when the program ends while this thread still waits for a change.
         with contextlib.suppress(RuntimeError):
             try:
-                for change in api.watch(path, query):
+                for change in _watch(api, path, query):
                     loop.call_soon_threadsafe(queue.put_nowait, change)
             except Exception as error:
                 loop.call_soon_threadsafe(queue.put_nowait, error)
@@ -39,6 +40,17 @@ async def changes(api: Api, path: str, query: Query | None = None) -> AsyncItera
         if isinstance(item, Exception):
             raise item
         yield item
+
+
+def _watch(api: Api, path: str, query: Query | None) -> Iterator[tuple[str, Json]]:
+    """`Api.watch`, started again while the API server still sets up the storage of a new resource type (429)."""
+    while True:
+        try:
+            yield from api.watch(path, query)
+        except ApiError as error:
+            if error.status != 429:
+                raise
+        time.sleep(_RETRY_S)
 
 
 async def write(call: Callable[[], T]) -> T | None:
