@@ -72,7 +72,7 @@ class Applier:
         self._require_targets(wanted)
         prepared = self._admit(self._prepare(refs, observed), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
-        pruned = self._orphans(observed, {*refs, *absent})
+        pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
         if not self.options.check:
             self._delete(deletions)
             prepared = self._write(prepared, observed)

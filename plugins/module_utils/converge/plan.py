@@ -104,7 +104,9 @@ def summary(planned: Sequence[Change], check: bool) -> str:
     verbs = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
     counts = {action: sum(change.action is action for change in planned) for action in Action}
     parts = [f"{counts[action]} {'to be ' if check else ''}{verb}" for action, verb in verbs.items() if counts[action]]
-    return ", ".join([*parts, f"{counts[Action.UNCHANGED]} unchanged"])
+    if counts[Action.UNCHANGED] or not parts:
+        parts.append(f"{counts[Action.UNCHANGED]} unchanged")
+    return ", ".join(parts)
 
 
 def _is_owned(obj: Mapping[str, Any]) -> bool:

@@ -25,11 +25,16 @@ def _nothing(fleet: Fleet) -> list[Ref]:
 
 @dataclass(frozen=True)
 class Component:
-    """A part of the fleet that one role applies. ``kinds`` are all that it ever makes, orphans among them."""
+    """A part of the fleet that one role applies.
+
+    ``kinds`` are all that it ever makes, orphans among them; ``absent`` is what it deletes because the fleet says so,
+    and ``spared`` what another role deletes, which is no orphan.
+    """
 
     build: Callable[[Fleet], list[dict[str, Any]]]
     kinds: Kinds
     absent: Callable[[Fleet], list[Ref]] = _nothing
+    spared: Callable[[Fleet], list[Ref]] = _nothing
 
 
 COMPONENTS: dict[str, Component] = {
@@ -52,11 +57,12 @@ COMPONENTS: dict[str, Component] = {
             ("apps/v1", "Deployment"),
             ("policy/v1", "PodDisruptionBudget"),
         ),
-        keda.absent,
+        # Before the declared count is set: the HPA would set it back.
+        absent=keda.absent,
     ),
     keda.ROLE: Component(
         keda.build,
         (("keda.sh/v1alpha1", "TriggerAuthentication"), ("keda.sh/v1alpha1", "ScaledObject")),
-        keda.absent,
+        spared=keda.absent,
     ),
 }
