@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wait for objects in bounded steps: look often, and at the end of a step find out why they are not there yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any, Optional
+
+from ._cluster import Cluster
+from .errors import ClusterError, InvalidInput
+from .findings import Finding, Severity, Verdict, verdict_of
+from .fleet.fields import NAMESPACE, OBJECT_NAME, Duration, FieldType, Problems, Text
+from .objects.meta import POOL_LABEL, Ref
+from .readiness.nodes import capacity_reasons, node_claim
+from .readiness.pods import pod_reasons, summary
+from .readiness.predicates import ready
+from .readiness.scalers import hpa_name, scaled_object
+from .readiness.state import State, by_likelihood
+from .readiness.workloads import deployment
+
+_POLL_S = 1.0
+_DURATION = Duration(0)
+_ENTRY_TYPES: dict[str, FieldType] = {
+    "api_version": Text(r"([a-z0-9.-]+/)?v[a-z0-9]+", "an API version such as apps/v1"),
+    "kind": Text(r"[A-Za-z0-9]+", "a kind such as Deployment"),
+    "name": OBJECT_NAME,
+}
+
+
+class Until(str, Enum):
+    """What to wait for."""
+
+    READY = "ready"
+    EXISTS = "exists"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step saw. ``progress`` names what is still waited for."""
+
+    verdict: Verdict
+    progress: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to wait for."""
+        return self.verdict is Verdict.READY
+
+
+@dataclass(frozen=True)
+class Options:
+    """A wait as it is asked for. ``patience_s`` bounds failures of pods that may pass."""
+
+    refs: tuple[Ref, ...]
+    until: Until
+    timeout_s: int
+    patience_s: int
+
+
+def parse_options(params: Mapping[str, Any]) -> Options:
+    """The options of the module. Raises InvalidInput with all problems.
+
+    Objects are as the module apply returns them; what it deleted is only waited for until it is gone.
+    """
+    problems, until = Problems(), Until(params["until"])
+    times = {key: _DURATION.parse(params[key], key, problems) for key in ("timeout", "patience")}
+    wanted = (
+        (f"objects[{index}]", entry)
+        for index, entry in enumerate(params["objects"])
+        if entry.get("action") != "delete" or until is Until.GONE
+    )
+    refs = tuple(_ref(entry, path, problems) for path, entry in wanted)
+    if problems.findings:
+        raise InvalidInput(problems.findings)
+    return Options(refs, until, times["timeout"], times["patience"])
+
+
+def _ref(entry: Mapping[str, Any], path: str, problems: Problems) -> Ref:
+    parts = {key: kind.parse(entry.get(key), f"{path}.{key}", problems) for key, kind in _ENTRY_TYPES.items()}
+    namespace = entry.get("namespace") or ""
+    return Ref(namespace=namespace and NAMESPACE.parse(namespace, f"{path}.namespace", problems), **parts)
+
+
+@dataclass
+class Waiter:
+    """One wait for a set of objects."""
+
+    cluster: Cluster
+    options: Options
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+
+    def step(self, budget_s: float) -> Step:
+        """Look until all is there, for at most ``budget_s`` seconds; at least once. Raises ClusterError."""
+        end, pending, said = self.clock() + budget_s, list(self.options.refs), []
+        while True:
+            states = self.cluster.in_parallel(self._state, pending)
+            said += [reason for state in states if state.ready for reason in state.reasons]
+            waiting = [(ref, state) for ref, state in zip(pending, states) if not state.ready]
+            pending = [ref for ref, _ in waiting]
+            if not pending:
+                return Step(Verdict.READY, self._all(), tuple(said))
+            if self.clock() + _POLL_S > end:
+                return self._unfinished(waiting, said)
+            self.cluster.sleep(_POLL_S)
+
+    def _unfinished(self, waiting: Sequence[tuple[Ref, State]], said: Sequence[Finding]) -> Step:
+        reasons = [reason for ref, state in waiting for reason in self._reasons(ref, state)]
+        findings = by_likelihood(list(dict.fromkeys([*reasons, *said])))
+        broken = verdict_of(findings) is Verdict.BROKEN
+        ref, state = waiting[0]
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        progress = f"{ref} ({state.progress}){more}"
+        return Step(Verdict.BROKEN if broken else Verdict.WAITING, progress, tuple(findings))
+
+    def _all(self) -> str:
+        count = len(self.options.refs)
+        return f"{count} of {count} {self.options.until.value}"
+
+    def _state(self, ref: Ref) -> State:
+        obj = self.cluster.get(ref)
+        if self.options.until is Until.GONE:
+            return State(obj is None, "still there" if obj else "gone")
+        if obj is None:
+            fix = "See whether what makes it runs, and whether the cluster serves its kind."
+            return State(
+                False,
+                "does not exist",
+                (Finding("object-missing", Severity.WARNING, "does not exist", str(ref), fix=fix),),
+            )
+        return self._readiness(ref, obj) if self.options.until is Until.READY else State(True, "exists")
+
+    def _readiness(self, ref: Ref, obj: Mapping[str, Any]) -> State:
+        if ref.kind == "ScaledObject":
+            return scaled_object(obj, self.cluster.get(_hpa_ref(ref.namespace, hpa_name(obj))))
+        if ref.kind == "NodeClaim":
+            return node_claim(obj, self.now())
+        state = ready(obj)
+        if ref.kind == "Deployment" and not state.ready and obj.get("status", {}).get("availableReplicas"):
+            floor = self._floor(ref)
+            return state if floor is None else deployment(obj, floor)
+        return state
+
+    def _floor(self, ref: Ref) -> Optional[int]:
+        """The fewest replicas that an autoscaler of a Deployment allows."""
+        target = {"kind": ref.kind, "name": ref.name}
+        for hpa in self.cluster.list_objects("autoscaling/v2", "HorizontalPodAutoscaler", ref.namespace):
+            if target.items() <= hpa["spec"]["scaleTargetRef"].items():
+                return int(hpa["spec"].get("minReplicas", 1))
+        return None
+
+    def _reasons(self, ref: Ref, state: State) -> list[Finding]:
+        """Why an object is not ready: what it says itself, and what the objects behind it say."""
+        found = list(state.reasons)
+        try:
+            found += self._behind(ref)
+        except ClusterError as error:
+            # Not to be allowed to look for reasons is no reason to stop waiting.
+            found += [finding for finding in error.findings if finding.id == "missing-permission"]
+            if not found:
+                raise
+        fix = "See its status, finalizers and events."
+        return found or [Finding("not-ready", Severity.WARNING, f"is {state.progress}", str(ref), fix=fix)]
+
+    def _behind(self, ref: Ref) -> list[Finding]:
+        if self.options.until is not Until.READY:
+            return []
+        if ref.kind == "ScaledObject":
+            return self._behind_target(ref)
+        return self._behind_deployment(ref) if ref.kind == "Deployment" else []
+
+    def _behind_target(self, ref: Ref) -> list[Finding]:
+        """Without a replica there is no metric: then the reasons of the workload are the ones that count."""
+        scaled = self.cluster.get(ref)
+        target = (scaled or {}).get("spec", {}).get("scaleTargetRef", {})
+        name, workload = target.get("name", ""), Ref("apps/v1", "Deployment", ref.namespace, target.get("name", ""))
+        found = self.cluster.get(workload) if name and target.get("kind", "Deployment") == "Deployment" else None
+        if found is None or found.get("status", {}).get("availableReplicas"):
+            return []
+        return [*ready(found).reasons, *self._behind_deployment(workload)]
+
+    def _behind_deployment(self, ref: Ref) -> list[Finding]:
+        found = self.cluster.get(ref)
+        if found is None:
+            return []
+        labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"].get("matchLabels", {}).items())
+        pods = self.cluster.list_objects("v1", "Pod", ref.namespace, labels=labels)
+        reasons = [reason for pod in pods for reason in pod_reasons(pod, self.now(), self.options.patience_s)]
+        pool = found["spec"]["template"]["spec"].get("nodeSelector", {}).get(POOL_LABEL)
+        if pool and any(reason.id == "unschedulable" for reason in reasons):
+            reasons += self._behind_pool(pool)
+        return summary(reasons)
+
+    def _behind_pool(self, pool: str) -> list[Finding]:
+        claims = self.cluster.list_objects("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={pool}")
+        node_pool = self.cluster.get(Ref("karpenter.sh/v1", "NodePool", "", pool))
+        return capacity_reasons(node_pool, claims, self.now())
+
+
+def _hpa_ref(namespace: str, name: str) -> Ref:
+    return Ref("autoscaling/v2", "HorizontalPodAutoscaler", namespace, name)

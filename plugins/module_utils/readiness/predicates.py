@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the kind of an object to its predicate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import nodes, scalers, workloads
+from .state import State
+
+#: By API group and kind; those whose answer needs other objects, or the time, are asked for by name.
+_PREDICATES: dict[tuple[str, str], Callable[[Mapping[str, Any]], State]] = {
+    ("apps", "Deployment"): workloads.deployment,
+    ("autoscaling", "HorizontalPodAutoscaler"): scalers.horizontal_pod_autoscaler,
+    ("karpenter.sh", "NodePool"): nodes.node_pool,
+    ("karpenter.k8s.aws", "EC2NodeClass"): nodes.node_class,
+    ("karpenter.azure.com", "AKSNodeClass"): nodes.node_class,
+    ("", "Node"): nodes.node,
+}
+
+
+def ready(obj: Mapping[str, Any]) -> State:
+    """The state of an object by its own fields. A kind without a predicate is ready when it exists."""
+    api_version = str(obj["apiVersion"])
+    group = api_version.split("/")[0] if "/" in api_version else ""
+    predicate = _PREDICATES.get((group, obj["kind"]))
+    return predicate(obj) if predicate else State(True, "exists")

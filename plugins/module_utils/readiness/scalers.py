@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does an autoscaler really scale: does it hold a value for each of its metrics, and may it act?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Optional
+
+from ..findings import Finding
+from .state import State, condition, title, waiting
+
+#: Annotations of KEDA v2.20 that stop it, or one direction, unless they are false as Go's strconv.ParseBool reads it;
+#: the one with a count stops it whatever it holds (apis/keda/v1alpha1/scaledobject_types.go).
+_PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-scale-in", "autoscaling.keda.sh/paused-scale-out")
+_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+_PROMETHEUS = "See whether Prometheus answers, scrapes the model and adds the declared labels."
+
+
+def hpa_name(scaled: Mapping[str, Any]) -> str:
+    """Name of the HPA that KEDA v2.20 makes for a ScaledObject (controllers/keda/hpa.go)."""
+    known = scaled.get("status", {}).get("hpaName")
+    return str(known or f"keda-hpa-{scaled['metadata']['name']}")
+
+
+def scaled_object(obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]) -> State:
+    """Ready when KEDA says so, no fallback stands in, and its HPA follows it and holds a value for each metric.
+
+    One that a person paused is ready, with a warning: it does what it was told.
+    """
+    paused = _pauses(obj)
+    if paused:
+        message, fix = f"is paused by {', '.join(paused)}", "Remove the annotation when the pause is over."
+        return State(True, "paused", (waiting(obj, "paused", message, fix),))
+    ready, fallback = condition(obj, "Ready"), condition(obj, "Fallback")
+    if not ready.true:
+        return State(False, f"not Ready{f', {ready.reason}' if ready.reason else ''}", (_not_ready(obj),))
+    if fallback.true:
+        message = f"has no value for a trigger, and its fallback stands in: {fallback.why}"
+        return State(False, "fallback active", (waiting(obj, "metric-missing", message, _PROMETHEUS),))
+    if hpa is None:
+        message = f"its HorizontalPodAutoscaler {hpa_name(obj)} does not exist"
+        fix = "See the log of the KEDA operator."
+        return State(False, "no HorizontalPodAutoscaler", (waiting(obj, "object-missing", message, fix),))
+    if not _follows(obj, hpa):
+        message = "its HorizontalPodAutoscaler has other bounds yet"
+        fix = "See the log of the KEDA operator."
+        return State(False, message, (waiting(obj, "autoscaler", message, fix),))
+    state = horizontal_pod_autoscaler(hpa)
+    return replace(state, reasons=tuple(replace(reason, object=title(obj)) for reason in state.reasons))
+
+
+def horizontal_pod_autoscaler(obj: Mapping[str, Any]) -> State:
+    """Ready when it may scale, and its status holds a value for each external metric.
+
+    Conditions and reasons of the HPA controller of Kubernetes v1.35 (pkg/controller/podautoscaler/horizontal.go). A
+    metric that failed leaves an empty entry in status.currentMetrics.
+    """
+    able, active = condition(obj, "AbleToScale"), condition(obj, "ScalingActive")
+    if able.false:
+        fix = "See whether the workload exists and has a scale."
+        return State(False, "not able to scale", (waiting(obj, "autoscaler", f"is not able to scale: {able.why}", fix),))
+    if not active.true:
+        return State(False, "not scaling", (_inactive(obj),))
+    missing = sorted(_external(obj["spec"], "target") - _external(obj.get("status", {}), "current"))
+    if missing:
+        message = f"no value for {', '.join(missing)} yet"
+        return State(False, message, (waiting(obj, "metric-missing", f"has {message}", _PROMETHEUS),))
+    return State(True, "scaling on live metrics")
+
+
+def _pauses(obj: Mapping[str, Any]) -> list[str]:
+    """The annotations by which a person paused it."""
+    annotations = obj["metadata"].get("annotations") or {}
+    paused = [name for name in _PAUSED if name in annotations and annotations[name] not in _FALSE]
+    return paused + [name for name in (_PAUSED_REPLICAS,) if name in annotations]
+
+
+def _not_ready(obj: Mapping[str, Any]) -> Finding:
+    ready = condition(obj, "Ready")
+    if not ready.reason:
+        return waiting(obj, "autoscaler", "KEDA has not looked at it yet", "See whether the KEDA operator runs.")
+    if ready.reason in ("TriggerError", "PartialTriggerError"):
+        return waiting(obj, "metric-missing", f"is not Ready: {ready.why}", _PROMETHEUS)
+    return waiting(obj, "autoscaler", f"is not Ready: {ready.why}", "Correct what it names; see the KEDA operator's log.")
+
+
+def _inactive(obj: Mapping[str, Any]) -> Finding:
+    active = condition(obj, "ScalingActive")
+    if not active.reason:
+        return waiting(obj, "autoscaler", "no controller has looked at it yet", "See the kube-controller-manager.")
+    if active.reason.startswith("FailedGet"):
+        return waiting(obj, "metric-missing", f"gets no metric: {active.why}", _PROMETHEUS)
+    return waiting(obj, "autoscaler", f"does not scale: {active.why}", "Correct what it names.")
+
+
+def _follows(scaled: Mapping[str, Any], hpa: Mapping[str, Any]) -> bool:
+    """Whether KEDA has carried the bounds over; an HPA never has a minimum below 1."""
+    wanted, bounds = scaled["spec"], hpa["spec"]
+    low, high = max(int(wanted.get("minReplicaCount", 0)), 1), int(wanted.get("maxReplicaCount", 100))
+    return (int(bounds.get("minReplicas", 1)), int(bounds["maxReplicas"])) == (low, high)
+
+
+def _external(part: Mapping[str, Any], value: str) -> set[str]:
+    """Names of the external metrics of a spec (``target``) or status (``current``) that hold a value."""
+    entries = part.get("metrics" if value == "target" else "currentMetrics") or []
+    external = (entry.get("external") or {} for entry in entries)
+    return {
+        entry["metric"]["name"]
+        for entry in external
+        if any(entry.get(value, {}).get(key) is not None for key in ("value", "averageValue"))
+    }
