@@ -30,12 +30,14 @@ _SUFFIXES: dict[str, Decimal] = {
     "Pi": Decimal(2**50),
     "Ei": Decimal(2**60),
 }
-_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?")
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+#: Digits are bounded far above what fits a field, so that no number can overflow here.
+_NUMBER = r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})"
+_QUANTITY = re.compile(rf"({_NUMBER})([eE][+-]?[0-9]{{1,2}}|[numkMGTPE]|[KMGTPE]i)?")
+_DURATION = re.compile(r"(?:([0-9]{1,12})h)?(?:([0-9]{1,12})m)?(?:([0-9]{1,12})s)?")
 
 
 def parse_quantity(text: str) -> Decimal:
-    """The exact number that a Kubernetes quantity stands for. Raises ValueError."""
+    """The number that a Kubernetes quantity stands for. Raises ValueError."""
     match = _QUANTITY.fullmatch(text)
     if not match:
         raise ValueError("not a Kubernetes quantity")

@@ -15,6 +15,8 @@ from typing import Any, Optional
 from ..findings import Finding, Severity
 from ..quantity import parse_duration, parse_quantity
 
+#: Longest part of a refused value that a message repeats.
+_SHOWN = 80
 #: What a parser returns after it reported a problem: the record around it is not built.
 INVALID: Any = object()
 
@@ -27,7 +29,8 @@ class Problems:
 
     def add(self, path: str, message: str, fix: str = "", finding_id: str = "invalid-input") -> Any:
         """Record one problem; returns INVALID so that parsers can return it."""
-        self.findings.append(Finding(finding_id, Severity.ERROR, message, field=path, fix=fix))
+        # A key of the user's is part of the path, and may hold anything.
+        self.findings.append(Finding(finding_id, Severity.ERROR, message, field=" ".join(path.split()), fix=fix))
         return INVALID
 
 
@@ -47,12 +50,25 @@ class FieldType:
     def reject(self, value: Any, path: str, problems: Problems, fix: str = "") -> Any:
         """Report that a value is not what describe() says."""
         shown = repr(value) if isinstance(value, (str, int, float)) else f"a {kind_of(value)}"
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
         return problems.add(path, f"must be {self.describe()}, got {shown}", fix)
+
+
+#: A boolean is also an int, so it comes first.
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"),
+    (int, "number"),
+    (float, "number"),
+    (str, "text"),
+    (Mapping, "dictionary"),
+    (list, "list"),
+    (type(None), "null"),
+)
 
 
 def kind_of(value: Any) -> str:
     """The YAML name of a value's type, for messages."""
-    for types, name in ((bool, "boolean"), (Mapping, "dictionary"), (list, "list"), (type(None), "null")):
+    for types, name in _KINDS:
         if isinstance(value, types):
             return name
     return type(value).__name__
@@ -70,18 +86,27 @@ class Text(FieldType):
         return self.allowed
 
     def parse(self, value: Any, path: str, problems: Problems) -> Any:
-        if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value, re.ASCII):
             return self.reject(value, path, problems, self.fix)
         return str(value)
 
 
 #: RFC 1123 label; k8s.io/apimachinery v0.35 pkg/util/validation. 50 leaves room for our suffixes within 63.
 NAME = Text(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?", "a name of at most 50 lower case letters, digits and '-'")
+#: A Service name starts with a letter (RFC 1035). Queries find the pods of a Deployment as <name>-<hash>-<suffix>, and
+#: only up to 46 does k8s.io/apiserver v0.35 (pkg/storage/names, cut at 58) leave the dash after a hash of 10.
+MODEL_NAME = Text(
+    r"[a-z]([a-z0-9-]{0,44}[a-z0-9])?",
+    "a name of at most 46 lower case letters, digits and '-' that starts with a letter",
+)
 NAMESPACE = Text(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a namespace of at most 63 lower case letters, digits and '-'")
 OBJECT_NAME = Text(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "the name of a Kubernetes object")
 LABEL_KEY = Text(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", "a label key")
 LABEL_VALUE = Text(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?", "a label value")
-URL = Text(r"https?://[^\s/?#]+(/[^\s?#]*)?", "an http or https URL")
+#: Without a user and password: URLs are written into objects.
+URL = Text(
+    r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?", "an http or https URL without credentials"
+)
 
 
 @dataclass(frozen=True)
@@ -89,17 +114,16 @@ class Number(FieldType):
     """A number within bounds; ``whole`` ones become int. Digits in a string count, as ``-e`` passes them."""
 
     minimum: float
-    maximum: float = float("inf")
+    maximum: float
     whole: bool = False
     ansible_type = "float"
 
     def describe(self) -> str:
-        upper = "" if self.maximum == float("inf") else f" and at most {self.maximum:g}"
-        return f"a {'whole ' if self.whole else ''}number, at least {self.minimum:g}{upper}"
+        return f"a {'whole ' if self.whole else ''}number, at least {self.minimum:g} and at most {self.maximum:g}"
 
     def parse(self, value: Any, path: str, problems: Problems) -> Any:
         number = value
-        if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value):
+        if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
             number = float(value)
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not self.fits(number):
             return self.reject(value, path, problems)
@@ -110,7 +134,7 @@ class Number(FieldType):
         return self.minimum <= number <= self.maximum and (not self.whole or number == int(number))
 
 
-def integer(minimum: int, maximum: float = float("inf")) -> Number:
+def integer(minimum: int, maximum: int) -> Number:
     """A whole number within bounds."""
     return Number(minimum, maximum, whole=True)
 
@@ -135,7 +159,7 @@ class Duration(FieldType):
         except ValueError:
             seconds = -1
         if not self.minimum <= seconds <= self.maximum:
-            fix = f'Write the unit, for example "{value}s".' if isinstance(value, int) else ""
+            fix = f'Write the unit, for example "{value}s".' if kind_of(value) == "number" else ""
             return self.reject(value, path, problems, fix)
         return seconds
 

@@ -36,7 +36,9 @@ def parse_fleet(
 ) -> Fleet:
     """Build the Fleet. Raises InvalidInput with every problem, each with the path of its variable."""
     problems = Problems()
-    declared = {"cluster": cluster, "pools": pools or [], "models": models or [], "versions": versions or {}}
+    given = {"cluster": cluster, "pools": pools, "models": models, "versions": versions}
+    absent: dict[str, Any] = {"pools": [], "models": [], "versions": {}}
+    declared = {key: absent.get(key) if value is None else value for key, value in given.items()}
     parsed = {key: TYPES[key].parse(value, VARIABLES[key], problems) for key, value in declared.items()}
     entries = {key: () if parsed[key] is INVALID else parsed[key] for key in ("pools", "models")}
     resolved = tuple(

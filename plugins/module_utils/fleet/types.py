@@ -17,6 +17,7 @@ from typing import Any, Optional
 from .fields import (
     LABEL_KEY,
     LABEL_VALUE,
+    MODEL_NAME,
     NAME,
     NAMESPACE,
     OBJECT_NAME,
@@ -245,7 +246,7 @@ class Engine:
     """The vLLM container."""
 
     image: Optional[str] = declare(
-        Text(r"[^\s@:]+(:[0-9]+/[^\s@:]+)?(:[\w.-]{1,128})?(@sha256:[0-9a-f]{64})?", "an image reference"),
+        Text(r"[\w./-]+(:[0-9]+/[\w./-]+)?(:[\w.-]{1,128})?(@sha256:[0-9a-f]{64})?", "an image reference"),
         "Image; the project's own in the version of C(gpufleet_versions.vllm) if absent.",
         None,
     )
@@ -308,7 +309,9 @@ class Scaling:
     """The demand that one replica can carry, and how the count follows it."""
 
     concurrency: Optional[float] = declare(
-        Number(0.001), "Requests that one replica serves at once within its latency target, as measured.", None
+        Number(0.001, 100_000),
+        "Requests that one replica serves at once within its latency target, as measured.",
+        None,
     )
     kv_cache: float = declare(Number(0.001, 1), "Share of the KV cache in use that one replica should have.", 0.85)
     scale_up: ScaleUp = declare(Record(ScaleUp), "How fast replicas are added.", factory=ScaleUp)
@@ -332,7 +335,7 @@ class Lifecycle:
 class LlmModel:
     """One model, served by replicas of vLLM. After parsing its pool exists."""
 
-    name: str = declare(NAME, "Name of the model, and the one that clients ask for.")
+    name: str = declare(MODEL_NAME, "Name of the model, and the one that clients ask for.")
     namespace: str = declare(NAMESPACE, "Namespace; made if it does not exist.")
     source: Source = declare(Record(Source), "Where the weights are.")
     pool: str = declare(NAME, "Pool that its replicas run on.")

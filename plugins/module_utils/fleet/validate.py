@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from .fields import INVALID, Problems, nearest
+from .fields import INVALID, Problems, kind_of, nearest
 from .gpus import INSTANCE_TYPES
 from .types import Cluster, GpuPool, LlmModel, Provider
 
@@ -26,6 +26,8 @@ MANAGED_ARGS = {
     "--host": "nothing; the pod's own address is used",
     "--shutdown-timeout": "lifecycle.p99_generation",
 }
+#: Labels that tell an object of ours from others.
+_OWN_LABELS = ("gpufleet.io/", "app.kubernetes.io/managed-by")
 #: Where a PersistentVolumeClaim with weights is mounted.
 MODELS_MOUNT = "/models"
 #: A model id as hubs allow it: one or two parts, no way out of a directory.
@@ -48,8 +50,22 @@ def resolve_pool(pool: GpuPool, cluster: Cluster, path: str, problems: Problems)
     if pool.provisioned and foreign and not pool.node_class:
         fix = "Name an existing node class of that provider."
         problems.add(f"{path}.node_class", f"is required with provider {cluster.provider.value}", fix)
-    _check_override_kinds(pool.overrides, POOL_KINDS, path, problems)
+    if pool.nodes and pool.nodes.warm and pool.nodes.warm.count > pool.nodes.max:
+        reason = f"is {pool.nodes.warm.count}, more than the {pool.nodes.max} nodes of the pool"
+        problems.add(f"{path}.nodes.warm.count", reason, "Raise nodes.max or lower it.")
+    _check_budgets(pool, path, problems)
+    _check_overrides(pool.overrides, POOL_KINDS, path, problems)
     return replace(pool, gpus_per_node=_gpus_per_node(pool, path, problems))
+
+
+def _check_budgets(pool: GpuPool, path: str, problems: Problems) -> None:
+    """The rules of the NodePool CRD of Karpenter v1.14, which has no seconds here."""
+    for index, budget in enumerate(pool.disruption.budgets):
+        where = f"{path}.disruption.budgets[{index}]"
+        if (budget.schedule is None) != (budget.duration is None):
+            problems.add(where, "has only one of schedule and duration", "Give both, or neither for a lasting budget.")
+        if budget.duration is not None and budget.duration % 60:
+            problems.add(f"{where}.duration", f"is {budget.duration} s, not whole minutes", "Round it.")
 
 
 def _gpus_per_node(pool: GpuPool, path: str, problems: Problems) -> int:
@@ -81,7 +97,7 @@ def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluste
             continue
         path = f"gpufleet_models[{index}]"
         pool = by_name.get(model.pool)
-        if pool is None and len(by_name) == len(pools):
+        if pool is None and all(entry is not INVALID for entry in pools):
             fix = nearest(model.pool, by_name) if by_name else "Declare it in gpufleet_pools."
             problems.add(f"{path}.pool", f"{model.pool!r} is not a declared pool", fix)
         elif pool and model.gpus > pool.gpus_per_node:
@@ -91,7 +107,7 @@ def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluste
         _check_source(model, path, problems)
         _check_args(model, path, problems)
         _check_replicas(model, cluster, path, problems)
-        _check_override_kinds(model.overrides, MODEL_KINDS, path, problems)
+        _check_overrides(model.overrides, MODEL_KINDS, path, problems)
 
 
 def _check_source(model: LlmModel, path: str, problems: Problems) -> None:
@@ -115,10 +131,19 @@ def _check_source(model: LlmModel, path: str, problems: Problems) -> None:
 
 def _check_args(model: LlmModel, path: str, problems: Problems) -> None:
     for index, argument in enumerate(model.engine.args):
-        flag = argument.split("=")[0].split()[0] if argument.strip() else argument
-        if flag in MANAGED_ARGS:
-            reason = f"{flag} follows from {MANAGED_ARGS[flag]}"
-            problems.add(f"{path}.engine.args[{index}]", reason, "Remove it here.")
+        where, flag = f"{path}.engine.args[{index}]", flag_of(argument)
+        if " " in flag:
+            problems.add(where, f"holds more than one word, got {argument!r}", "Write one word an entry.")
+        elif flag in MANAGED_ARGS:
+            problems.add(where, f"{flag} follows from {MANAGED_ARGS[flag]}", "Remove it here.")
+
+
+def flag_of(argument: str) -> str:
+    """The option that an argument of vLLM names, or nothing. vLLM takes ``--max_num_seqs`` for ``--max-num-seqs``.
+
+    Source: ``FlexibleArgumentParser`` in ``vllm/utils/argparse_utils.py`` of vLLM 0.20 and later.
+    """
+    return argument.split("=")[0].replace("_", "-").strip() if argument.startswith("-") else ""
 
 
 def _check_replicas(model: LlmModel, cluster: Cluster, path: str, problems: Problems) -> None:
@@ -149,9 +174,35 @@ def _check_replicas(model: LlmModel, cluster: Cluster, path: str, problems: Prob
         problems.add(f"{path}.scaling.fallback.replicas", reason, "Use a count between replicas.min and replicas.max.")
 
 
-def _check_override_kinds(overrides: Mapping[str, object], kinds: Sequence[str], path: str, problems: Problems) -> None:
+def _check_overrides(overrides: Mapping[str, object], kinds: Sequence[str], path: str, problems: Problems) -> None:
     for kind, content in overrides.items():
+        where = f"{path}.overrides.{kind}"
         if kind not in kinds:
-            problems.add(f"{path}.overrides.{kind}", "is not a kind made here", nearest(kind, kinds), "unknown-key")
-        elif not isinstance(content, dict):
-            problems.add(f"{path}.overrides.{kind}", "must be a dictionary of Kubernetes fields")
+            problems.add(where, "is not a kind made here", nearest(kind, kinds), "unknown-key")
+            continue
+        override = _dictionary(content, where, problems)
+        for key in ("apiVersion", "kind", "status"):
+            if key in override:
+                problems.add(f"{where}.{key}", "cannot be overridden", "Remove it.")
+        _check_metadata(_dictionary(override.get("metadata", {}), f"{where}.metadata", problems), where, problems)
+        if "scaleTargetRef" in _dictionary(override.get("spec", {}), f"{where}.spec", problems):
+            problems.add(f"{where}.spec.scaleTargetRef", "cannot be overridden", "Remove it.")
+
+
+def _check_metadata(metadata: Mapping[str, object], where: str, problems: Problems) -> None:
+    """What an object is, and whose, follows from the rest of the declaration."""
+    for key, value in metadata.items():
+        if key not in ("annotations", "labels"):
+            problems.add(f"{where}.metadata.{key}", "cannot be overridden", "Only annotations and labels can.")
+            continue
+        for label in _dictionary(value, f"{where}.metadata.{key}", problems):
+            if str(label).startswith(_OWN_LABELS):
+                problems.add(f"{where}.metadata.{key}.{label}", "says whose the object is", "Remove it.")
+
+
+def _dictionary(value: object, path: str, problems: Problems) -> Mapping[str, object]:
+    """The value, or nothing after reporting that it is no dictionary."""
+    if isinstance(value, Mapping):
+        return value
+    problems.add(path, f"must be a dictionary of Kubernetes fields, got {kind_of(value)}")
+    return {}

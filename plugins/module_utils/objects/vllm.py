@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ..fleet.types import Fleet, GpuPool, LlmModel
-from ..fleet.validate import MODELS_MOUNT
+from ..fleet.validate import MODELS_MOUNT, flag_of
 from ..quantity import format_duration
 from ..serving.lifecycle import durations
 from .meta import GPU_RESOURCE, GPU_TOLERATION, MODEL_LABEL, POOL_LABEL, make, namespace_object, ownership
@@ -160,7 +160,7 @@ def _arguments(model: LlmModel) -> list[str]:
     own = [model.source.uri, "--served-model-name", model.name, "--port", str(PORT)]
     if model.source.revision:
         own += ["--revision", model.source.revision]
-    if model.gpus > 1 and not any(argument.startswith(_PARALLEL_FLAGS) for argument in model.engine.args):
+    if model.gpus > 1 and not any(flag_of(argument).startswith(_PARALLEL_FLAGS) for argument in model.engine.args):
         own += ["--tensor-parallel-size", str(model.gpus)]
     # Without it vLLM drops every stream on SIGTERM, whatever the grace period.
     own += ["--shutdown-timeout", str(durations(model.lifecycle).shutdown_timeout)]
