@@ -19,10 +19,12 @@ help: ## Show this list
 
 .PHONY: demo
 demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come and go, converge again
+	@$(TESTBED) build
 	@PYTHONPATH=tests $(PY) -m demo
 
 .PHONY: test
 test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests
+	@$(TESTBED) build
 	@$(PYTEST) $(wildcard tests/unit tests/frame tests/testbed_tests tests/e2e)
 
 .PHONY: test-unit
@@ -60,6 +62,7 @@ bed-status: .venv/.stamp ## Show what of the test bed runs
 
 .PHONY: bench
 bench: .venv/.stamp ## Measure: counts fail, times are printed
+	@$(TESTBED) build
 	@$(PY) -m pytest -s tests/benchmarks
 
 .PHONY: build
