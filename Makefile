@@ -71,8 +71,8 @@ build: .venv/.stamp ## Build the collection artefact into build/
 	  $(CURDIR)/.venv/bin/ansible-galaxy collection build --force --output-path $(CURDIR)/build
 
 .PHONY: clean
-clean: ## Stop the test bed and remove all that make wrote into the checkout (the cache stays)
-	@! test -x $(PY) || test ! -d build/beds || $(TESTBED) down
+clean: ## Stop every test bed and remove all that make wrote into the checkout (the cache stays)
+	@for bed in $(notdir $(wildcard build/beds/*)); do $(TESTBED) down --name $$bed; done
 	@rm -rf build .venv .venv.lock .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
