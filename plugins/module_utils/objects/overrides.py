@@ -35,19 +35,18 @@ def merge(base: Any, patch: Any, field: str = "") -> Any:
         kept = {key: value for key, value in base.items() if patch.get(key, key) is not None}
         changed = {key: merge(base.get(key), value, key) for key, value in patch.items() if value is not None}
         return {**kept, **changed}
-    if isinstance(base, Sequence) and isinstance(patch, Sequence) and not isinstance(patch, str):
-        key = _merge_key(field, base, patch)
-        if key:
-            return _merge_list(base, patch, key)
     if isinstance(patch, Mapping):
         return merge({}, patch, field)
-    return patch
+    if not isinstance(patch, Sequence) or isinstance(patch, str):
+        return patch
+    key = _merge_key(field, base, patch) if isinstance(base, Sequence) else None
+    return _merge_list(base, patch, key) if key else [merge(None, entry) for entry in patch]
 
 
 def _merge_key(field: str, base: Sequence[Any], patch: Sequence[Any]) -> Optional[str]:
     entries = [*base, *patch]
     for key in _MERGE_KEYS.get(field, ()):
-        if all(isinstance(entry, Mapping) and key in entry for entry in entries):
+        if all(isinstance(entry, Mapping) and isinstance(entry.get(key), (str, int)) for entry in entries):
             return key
     return None
 
