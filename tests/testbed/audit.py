@@ -32,7 +32,10 @@ _FENCE_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Call:
-    """One answered request. ``resource`` is for instance ``apps/deployments/scale`` or ``pods``; "" for a bare URL."""
+    """One answered request. ``resource`` is for instance ``apps/deployments/scale`` or ``pods``; "" for a bare URL.
+
+    ``body`` is what was sent, for the writes of a ``scale`` subresource.
+    """
 
     user: str
     verb: str
@@ -43,6 +46,7 @@ class Call:
     dry_run: bool
     uri: str
     received: str
+    body: Json | None
 
     @property
     def is_write(self) -> bool:
@@ -104,4 +108,5 @@ def _call(event: Json) -> Call:
         dry_run="All" in parse_qs(urlsplit(event["requestURI"]).query).get("dryRun", []),
         uri=event["requestURI"],
         received=event["requestReceivedTimestamp"],
+        body=event.get("requestObject"),
     )

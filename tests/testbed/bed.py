@@ -23,7 +23,8 @@ class Bed:
     ``kubeconfig`` is the administrator's, ``kubeconfigs`` has one per user. ``uid`` is that of the namespace
     kube-system, by which a cluster is told from others. ``processes`` is how they were when ``up`` ended:
     ``python -m testbed status`` shows how they are. ``pod_network`` is ``127.A``: a pod of the vLLM stand-in
-    with the address 10.A.B.C listens on 127.A.B.C. ``tools`` is the directory of helm and kubectl.
+    with the address 10.A.B.C listens on 127.A.B.C. ``vllm_journal`` is the file to which that stand-in appends
+    what happens to its pods, one JSON object a line. ``tools`` is the directory of helm and kubectl.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Bed:
     audit_log: str
     ports: Mapping[str, int]
     pod_network: str
+    vllm_journal: str
     tools: str
     settings: Mapping[str, Any]
     processes: tuple[Mapping[str, Any], ...]

@@ -30,13 +30,17 @@ def _yaml(document: dict[str, Any]) -> str:
 
 
 def _audit_policy() -> dict[str, Any]:
-    """One line per finished request with its metadata; leases, which only components renew, are left out."""
+    """One line per finished request with its metadata; leases, which only components renew, are left out.
+
+    Of a scaling also the count: who asked for how many replicas, and when, is nowhere else to be seen.
+    """
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [
             {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+            {"level": "Request", "verbs": ["update", "patch"], "resources": [{"group": "apps", "resources": ["*/scale"]}]},
             {"level": "Metadata"},
         ],
     }

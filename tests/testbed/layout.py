@@ -35,8 +35,6 @@ NAMES = (
     "keda-webhooks-metrics",
     "keda-webhooks-health",
     "prometheus",
-    "gpu-operands",
-    "vllm-pods",
 )
 _FIRST_PORT = 10240
 _PORTS_PER_BED = 64
@@ -72,6 +70,10 @@ class Layout:
     @property
     def audit_log(self) -> Path:
         return self.directory / "audit.log"
+
+    @property
+    def vllm_journal(self) -> Path:
+        return self.directory / "vllm_pods.jsonl"
 
     @property
     def pod_network(self) -> str:

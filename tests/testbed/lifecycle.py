@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from testbed import build, configs, objects, pki, process, programs, readiness, toolchain
@@ -24,8 +24,6 @@ from testbed.settings import Settings
 _DIE_AT = "GPUFLEET_BED_DIE_AT"
 """For tests: the name of the program after whose start this process kills itself."""
 
-_STARTED_AT = time.monotonic()
-
 
 def up(name: str, settings: Settings) -> Bed:
     """Bring the bed up, or what is missing of it, and return it when all of it is ready.
@@ -33,6 +31,7 @@ def up(name: str, settings: Settings) -> Bed:
     What runs already with the same command line and configuration is left alone, also when an earlier ``up``
     was killed. A bed of which nothing runs any more starts empty.
     """
+    report = _reporter()
     binaries = build.executables()
     tools = toolchain.kubectl_directory()
     with exclusive(_lock(name)):
@@ -42,14 +41,15 @@ def up(name: str, settings: Settings) -> Bed:
         middle = programs.controllers(layout, settings, binaries, files)
         last = programs.extensions(layout, settings, binaries, files)
         _ensure(layout, first)
-        readiness.wait(layout, readiness.control_plane(admin), _report)
+        readiness.wait(layout, readiness.control_plane(admin), report)
         _ensure(layout, middle)
         objects.apply_definitions(admin)
-        _report("CustomResourceDefinitions")
+        report("CustomResourceDefinitions")
         _ensure(layout, last)
         objects.apply_rest(admin, layout)
+        readiness.wait(layout, readiness.everything(layout, admin), report)
         everyone = [*first, *middle, *last]
-        readiness.wait(layout, readiness.everything(layout, admin, [each.name for each in everyone]), _report)
+        readiness.require_running(layout, [program.name for program in everyone])
         bed = _describe(layout, settings, admin, tools, everyone)
         bed.save()
     return bed
@@ -133,8 +133,13 @@ def _ensure(layout: Layout, wanted: Sequence[Program]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _report(what: str) -> None:
-    print(f"{time.monotonic() - _STARTED_AT:6.1f} s  {what} ready", flush=True)
+def _reporter() -> Callable[[str], None]:
+    started = time.monotonic()
+
+    def report(what: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {what} ready", flush=True)
+
+    return report
 
 
 def _describe(layout: Layout, settings: Settings, admin: Api, tools: Path, wanted: Sequence[Program]) -> Bed:
@@ -151,6 +156,7 @@ def _describe(layout: Layout, settings: Settings, admin: Api, tools: Path, wante
         audit_log=str(layout.audit_log),
         ports=layout.ports,
         pod_network=layout.pod_network,
+        vllm_journal=str(layout.vllm_journal),
         tools=str(tools),
         settings=vars(settings),
         processes=tuple(

@@ -216,7 +216,12 @@ def _standins(layout: Layout, settings: Settings) -> list[Program]:
     common = (f"--kubeconfig={layout.kubeconfig('standins')}",)
     flags = {
         "gpu_operands": (*common, *settings.gpu_operands.split()),
-        "vllm_pods": (*common, f"--network={layout.pod_network}", *settings.vllm_pods.split()),
+        "vllm_pods": (
+            *common,
+            f"--network={layout.pod_network}",
+            f"--journal={layout.vllm_journal}",
+            *settings.vllm_pods.split(),
+        ),
     }
     sources = "".join(path.read_text() for path in sorted(_STANDINS.rglob("*.py")))
     return [
@@ -228,5 +233,4 @@ def _standins(layout: Layout, settings: Settings) -> list[Program]:
             inputs=sources,
         )
         for name, own in flags.items()
-        if (_STANDINS / name / "__main__.py").is_file() or (_STANDINS / f"{name}.py").is_file()
     ]

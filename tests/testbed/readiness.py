@@ -57,11 +57,12 @@ def control_plane(api: Api) -> dict[str, Check]:
     return {"kube-apiserver": lambda: _answers(api)}
 
 
-def everything(layout: Layout, api: Api, names: Sequence[str]) -> dict[str, Check]:
-    """The checks of all programs beyond the control plane; of the stand-ins those that are among ``names``."""
-    checks: dict[str, Check] = {
+def everything(layout: Layout, api: Api) -> dict[str, Check]:
+    """The checks of all programs beyond the control plane but for the stand-ins, which answer to nobody."""
+    scheduler, ca = f"https://{layout.address('kube-scheduler')}", str(layout.pki / "ca.crt")
+    return {
         "kube-controller-manager": lambda: _default_service_account(api),
-        "kube-scheduler": lambda: _http(f"https://{layout.address('kube-scheduler')}/healthz", str(layout.pki / "ca.crt")),
+        "kube-scheduler": lambda: _http(f"{scheduler}/healthz", ca),
         "kwok": lambda: _node_ready(api),
         "prometheus": lambda: _http(f"http://{layout.address('prometheus')}/-/ready"),
         "karpenter": lambda: _karpenter_reconciles(layout),
@@ -69,7 +70,14 @@ def everything(layout: Layout, api: Api, names: Sequence[str]) -> dict[str, Chec
         "keda-adapter": lambda: _external_metrics(api),
         "keda-webhooks": lambda: _refuses_bad_scaled_object(api),
     }
-    return {name: check for name, check in checks.items() if name in names}
+
+
+def require_running(layout: Layout, names: Sequence[str]) -> None:
+    """Raises NotReadyError when one of the programs has ended."""
+    running = process.running(layout.directory)
+    for name in names:
+        if name not in running:
+            raise NotReadyError(f"{name} has ended.{_log_tail(layout, name)}")
 
 
 def _ask(check: Check) -> str:

@@ -48,6 +48,7 @@ _NODES = (
     ("karpenter.kwok.sh/v1alpha1", "kwoknodeclasses"),
     ("v1", "nodes"),
 )
+_HELD = (resource_path("v1", "nodes"), resource_path("karpenter.sh/v1", "nodeclaims"))
 # Those with the label of the collection go.
 _CLUSTER = (
     ("scheduling.k8s.io/v1", "priorityclasses"),
@@ -90,6 +91,17 @@ def _delete(api: Api, path: str) -> None:
         # 409: a namespace that is being emptied already.
         if error.status != 409:
             raise
+    if path.startswith(_HELD):
+        _let_go(api, path)
+
+
+def _let_go(api: Api, path: str) -> None:
+    """Karpenter looks every 5 s whether a machine is gone; here there is none behind the node."""
+    try:
+        api.patch(path, {"metadata": {"finalizers": None}})
+    except ApiError as error:
+        if error.status != 404:
+            raise
 
 
 def _workloads(api: Api) -> Iterator[str]:
@@ -108,7 +120,7 @@ def _is_own(plural: str, meta: Json) -> bool:
     if meta["namespace"] not in objects.NAMESPACES:
         return plural not in ("pods", "scaledobjects")
     if meta["namespace"] != "default":
-        return meta.get("labels", {}).get("app.kubernetes.io/managed-by") != "gpufleet"
+        return bool(meta.get("labels", {}).get("app.kubernetes.io/managed-by") != "gpufleet")
     return meta["name"] in ("kubernetes", "kube-root-ca.crt", "default")
 
 
