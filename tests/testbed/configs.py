@@ -40,7 +40,11 @@ def _audit_policy() -> dict[str, Any]:
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [
             {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
-            {"level": "Request", "verbs": ["update", "patch"], "resources": [{"group": "apps", "resources": ["*/scale"]}]},
+            {
+                "level": "Request",
+                "verbs": ["update", "patch"],
+                "resources": [{"group": "apps", "resources": ["*/scale"]}],
+            },
             {"level": "Metadata"},
         ],
     }
