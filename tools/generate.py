@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from stage import ROOT, stage
 
 sys.path.insert(0, str(stage().parents[2]))
@@ -87,8 +88,9 @@ def role_options(role: str) -> dict[str, Any]:
 
 def argument_spec(role: str) -> str:
     """Content of a role's meta/argument_specs.yml."""
+    title = ROLES[role]["title"]
     options = {f"{role}_{name}": option for name, option in role_options(role).items()}
-    entry = {"short_description": ROLES[role]["title"], "options": options}
+    entry = {"short_description": title, "description": [f"{title}."], "options": options}
     text = yaml.dump({"argument_specs": {"main": entry}}, Dumper=_Dumper, sort_keys=False, width=120)
     return f"---\n# {NOTE}\n{text}"
 

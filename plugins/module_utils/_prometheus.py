@@ -25,7 +25,8 @@ def instant_query(prometheus: Prometheus, query: str) -> list[tuple[Mapping[str,
 
     The controller's own URL is used, not the one at which KEDA reaches Prometheus inside the cluster.
     """
-    url = f"{(prometheus.url or prometheus.in_cluster_url).rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
+    base = (prometheus.url or prometheus.in_cluster_url).rstrip("/")
+    url = f"{base}/api/v1/query?{urlencode({'query': query})}"
     variable = prometheus.credentials.environment if prometheus.credentials else None
     token = os.environ.get(variable, "") if variable else ""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -33,7 +34,7 @@ def instant_query(prometheus: Prometheus, query: str) -> list[tuple[Mapping[str,
         reply: Any = open_url(url, headers=headers, ca_path=prometheus.ca, timeout=_TIMEOUT_S)
         result = json.loads(reply.read())["data"]["result"]
     except (OSError, ValueError, KeyError) as error:
-        raise _unreachable(url.split("/api/v1")[0], error) from error
+        raise _unreachable(base, error) from error
     return [(series["metric"], float(series["value"][1])) for series in result]
 
 

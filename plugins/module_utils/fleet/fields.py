@@ -287,10 +287,9 @@ class Record(FieldType):
 
 def declare(kind: FieldType, doc: str, default: Any = MISSING, factory: Any = MISSING) -> Any:
     """A dataclass field whose metadata is the one source of parser, docs table and argument spec."""
-    metadata = {"type": kind, "doc": doc}
-    if factory is not MISSING:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    options: dict[str, Any] = {"default": default} if factory is MISSING else {"default_factory": factory}
+    # pylint: disable-next=invalid-field-call  the result stands in a dataclass, as pylint cannot see
+    return field(**options, metadata={"type": kind, "doc": doc})
 
 
 def nearest(key: Any, known: Iterable[str]) -> str:
