@@ -40,7 +40,8 @@ def parse_fleet(
     absent: dict[str, Any] = {"pools": [], "models": [], "versions": {}}
     declared = {key: absent.get(key) if value is None else value for key, value in given.items()}
     parsed = {key: TYPES[key].parse(value, VARIABLES[key], problems) for key, value in declared.items()}
-    entries = {key: () if parsed[key] is INVALID else parsed[key] for key in ("pools", "models")}
+    # As one broken entry: a model of an unreadable list of pools is not without its pool.
+    entries = {key: (INVALID,) if parsed[key] is INVALID else parsed[key] for key in ("pools", "models")}
     resolved = tuple(
         pool if pool is INVALID else resolve_pool(pool, parsed["cluster"], f"gpufleet_pools[{index}]", problems)
         for index, pool in enumerate(entries["pools"])
