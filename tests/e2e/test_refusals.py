@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What cannot be meant or cannot work is refused in one line, before the first write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testbed.audit import AuditLog, writes
+from testbed.bed import Bed
+
+from e2e.fleet import Fleet, apply_task, play
+from e2e.playbook import Task
+from e2e.tokens import kubeconfig, token
+
+INJECTION = 'x"} or vector(99) #'
+MODEL, POOL = "gpufleet_models[0]", "gpufleet_pools[0]"
+KUBECONFIG = "gpufleet_cluster.auth.kubeconfig"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value that is set (or, with {} in it, a file of the fixture), the findings' ids, and how the line begins."""
+
+    name: str
+    path: str
+    value: Any
+    begins: str
+    ids: tuple[str, ...] = ("invalid-input",)
+
+
+def _wrong_type(path: str, value: Any, begins: str) -> Case:
+    return Case(f"wrong type of {path}", path, value, begins)
+
+
+DECLARED = (
+    Case(
+        "unknown key",
+        "gpufleet_models.0.replica",
+        3,
+        f"{MODEL}.replica: is not a known key. Did you mean replicas?",
+        ("unknown-key",),
+    ),
+    Case(
+        "missing pool",
+        "gpufleet_models.0.pool",
+        "h10",
+        f"{MODEL}.pool: 'h10' is not a declared pool. Did you mean h100?",
+    ),
+    Case("too many GPUs", "gpufleet_models.0.gpus", 9, f"{MODEL}.gpus: is 9, but a node of pool 'h100' has 8."),
+    Case(
+        "two errors at once",
+        "gpufleet_models.0.replicas",
+        {"min": 0, "max": "many"},
+        f"{MODEL}.replicas.min: must be a whole number, at least 1 and at most 10000, got 0. (1 more in findings)",
+        ("invalid-input", "invalid-input"),
+    ),
+    _wrong_type("gpufleet_cluster", "production", "gpufleet_cluster: must be a dictionary, got text."),
+    _wrong_type("gpufleet_pools", {"name": "h100"}, "gpufleet_pools: must be a list, got dictionary."),
+    _wrong_type("gpufleet_models", "llama", "gpufleet_models: must be a list, got text."),
+    _wrong_type("gpufleet_pools.0", "h100", f"{POOL}: must be a dictionary, got text."),
+    _wrong_type("gpufleet_pools.0.nodes", 4, f"{POOL}.nodes: must be a dictionary, got number."),
+    _wrong_type("gpufleet_pools.0.nodes.max", [4], f"{POOL}.nodes.max: must be a whole number"),
+    _wrong_type("gpufleet_models.0.engine.args", "--seed 1", f"{MODEL}.engine.args: must be a list, got text."),
+    _wrong_type(
+        "gpufleet_models.0.engine.args.0", {"--seed": 1}, f"{MODEL}.engine.args[0]: must be a text, got a dict"
+    ),
+    _wrong_type("gpufleet_versions", ["0.32.0"], "gpufleet_versions: must be a dictionary, got list."),
+    Case("min above max", "gpufleet_models.0.replicas.min", 7, f"{MODEL}.replicas.min: is 7, above max 6."),
+    Case(
+        "namespace that injects", "gpufleet_models.0.namespace", INJECTION, f"{MODEL}.namespace: must be a namespace of"
+    ),
+    Case("name that injects", "gpufleet_models.0.name", INJECTION, f"{MODEL}.name: must be a name of at most"),
+    Case(
+        "unparsable duration",
+        "gpufleet_models.0.lifecycle.cold_start",
+        "10 minutes",
+        f"{MODEL}.lifecycle.cold_start: must be a duration such as 90s, 10m or 1h30m, from 1 s to 1800 s, got '10 min",
+    ),
+)
+LOGIN = (
+    Case("no permission", KUBECONFIG, "unprivileged", "", ("missing-permission",)),
+    Case("expired token", KUBECONFIG, "expired", "API server: ", ("unreachable",)),
+    Case("unreachable API", KUBECONFIG, "unreachable", "API server: ", ("unreachable",)),
+    Case("missing kubeconfig", KUBECONFIG, "/nowhere", "gpufleet_cluster.auth: no usable login", ("unreachable",)),
+)
+SAYS = {
+    "no permission": 'User "unprivileged" cannot list resource',
+    "expired token": "refuses the credentials (401 Unauthorized). Log in anew",
+    "unreachable API": "cannot be reached: ",
+}
+UID = "00000000-0000-4000-8000-000000000000"
+PREFLIGHT = (Case("wrong uid", "gpufleet_cluster.uid", UID, "", ("wrong-cluster",)),)
+
+
+@pytest.fixture(scope="module")
+def logins(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Kubeconfigs with which nothing can be done, by what is wrong with them."""
+    folder = tmp_path_factory.mktemp("kubeconfigs")
+    valid = kubeconfig(folder / "valid", bed, {"token": token(bed, 0)})
+    expired = kubeconfig(folder / "expired", bed, {"token": token(bed, 700)})
+    unreachable = kubeconfig(folder / "unreachable", bed, {"token": "none"}, "https://127.0.0.1:1")
+    files = {"valid": valid, "expired": expired, "unreachable": unreachable}
+    return {**{name: str(file) for name, file in files.items()}, "unprivileged": bed.kubeconfigs["unprivileged"]}
+
+
+@pytest.fixture(scope="module")
+def refusals(fleet: Fleet, logins: Mapping[str, str], audit: AuditLog) -> Mapping[str, Task]:
+    """What every case was answered, in one run that wrote nothing: not as any user."""
+    cases = [*DECLARED, *LOGIN]
+    tasks = [{**_task(fleet, case, logins), "name": case.name, "ignore_errors": True} for case in cases]
+    since = audit.mark()
+    run = fleet.run(play(*tasks))
+    own = {"converge", "unprivileged", "system:serviceaccount:kube-system:default"}
+    assert [call for call in writes(audit.calls(since)) if call.user in own] == []
+    return {task.task: task for task in run.tasks}
+
+
+def _task(fleet: Fleet, case: Case, logins: Mapping[str, str]) -> dict[str, Any]:
+    value = logins.get(case.value, case.value) if case.path == KUBECONFIG else case.value
+    (declared,) = fleet.having(case.path, value).hosts.values()
+    given = {name: declared.get(f"gpufleet_{name}", {}) for name in ("cluster", "pools", "models", "versions")}
+    return apply_task("vllm", **given)
+
+
+@pytest.mark.parametrize("case", [*DECLARED, *LOGIN], ids=lambda case: case.name)
+def test_is_refused_in_one_line(case: Case, refusals: Mapping[str, Task]) -> None:
+    task = refusals[case.name]
+    message = task.result["msg"]
+    assert task.failed
+    assert message.startswith(case.begins)
+    assert SAYS.get(case.name, "") in message
+    assert "\n" not in message
+    assert len(message) < 400
+    assert task.result["verdict"] == "broken"
+    assert tuple(finding["id"] for finding in task.result["findings"]) == case.ids
+
+
+def test_the_expired_token_was_good_until_it_expired(fleet: Fleet, logins: Mapping[str, str]) -> None:
+    refused = fleet.having(KUBECONFIG, logins["valid"]).apply(components=["vllm"], fails=True).failure
+    assert 'User "system:serviceaccount:kube-system:default" cannot' in refused.result["msg"]
