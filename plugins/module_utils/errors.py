@@ -33,3 +33,7 @@ class ClusterError(GpufleetError):
 
 class ApplyError(GpufleetError):
     """An object was refused: by a conflict, by admission, or while it was written."""
+
+
+class PreflightError(GpufleetError):
+    """The declaration or the cluster cannot work; nothing was written."""

@@ -23,7 +23,7 @@ _RETRY_S = 2
 Result = dict[str, Any]
 
 
-class Stepper(ActionBase):  # type: ignore[misc]  # ansible is not typed
+class Stepper(ActionBase):
     """Base of the actions whose module takes one step a call.
 
     The module returns ``done``, ``verdict``, ``progress`` (one line: what is waited for), ``next`` (seconds until
@@ -38,7 +38,7 @@ class Stepper(ActionBase):  # type: ignore[misc]  # ansible is not typed
     clock = staticmethod(time.monotonic)
     sleep = staticmethod(time.sleep)
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Mapping[str, Any]] = None) -> Result:
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> Result:
         """Take steps until the module is done, has failed for good, or has no time left."""
         super().run(tmp, task_vars)
         self._variables, self._started, self._shown = task_vars or {}, self.clock(), ("", 0.0)

@@ -11,10 +11,10 @@ from typing import Any, Optional
 
 from ..findings import Finding
 from ..quantity import parse_quantity
-from .state import State, condition, for_long, waiting
+from .state import State, condition, for_long, unready, waiting
 
-#: Conditions that make up Ready: Karpenter v1.14 pkg/apis/v1/nodepool_status.go and nodeclaim_status.go, in the order in
-#: which they are met.
+#: Conditions that make up Ready, in the order in which they are met: Karpenter v1.14 pkg/apis/v1/nodepool_status.go and
+#: nodeclaim_status.go.
 _NODE_POOL = ("ValidationSucceeded", "NodeClassReady")
 _NODE_CLAIM = ("Launched", "Registered", "Initialized")
 #: What a reason of ``Initialized`` asks for: pkg/controllers/nodeclaim/lifecycle/initialization.go.
@@ -34,9 +34,9 @@ def node_pool(obj: Mapping[str, Any]) -> State:
         entry = condition(obj, kind)
         if entry.false:
             fix = "Correct the pool, or the node class that it names."
-            return State(False, f"{kind} is False", (waiting(obj, "no-capacity", f"{kind} is False: {entry.why}", fix),))
+            return unready(obj, f"{kind} is False", "no-capacity", f"{kind} is False: {entry.why}", fix)
     message = "Karpenter has not looked at it yet"
-    return State(False, message, (waiting(obj, "no-capacity", message, "See whether Karpenter runs."),))
+    return unready(obj, message, "no-capacity", message, "See whether Karpenter runs.")
 
 
 def node_class(obj: Mapping[str, Any]) -> State:
@@ -45,7 +45,7 @@ def node_class(obj: Mapping[str, Any]) -> State:
     if ready.true:
         return State(True, "Ready")
     message = ready.why or "its controller has not looked at it yet"
-    return State(False, "not Ready", (waiting(obj, "no-capacity", message, "Correct the node class."),))
+    return unready(obj, "not Ready", "no-capacity", message, "Correct the node class.")
 
 
 def node_claim(obj: Mapping[str, Any], now: datetime) -> State:
@@ -57,7 +57,7 @@ def node_claim(obj: Mapping[str, Any], now: datetime) -> State:
             said = f": {entry.why}" if entry.why else ""
             fix = _INITIALIZED_FIXES.get(entry.reason, "See the events of the NodeClaim.")
             message = f"is not {kind}{for_long(since, now)}{said}"
-            return State(False, f"not {kind}", (waiting(obj, "no-capacity", message, fix),))
+            return unready(obj, f"not {kind}", "no-capacity", message, fix)
     return State(True, "Initialized")
 
 
@@ -67,7 +67,7 @@ def node(obj: Mapping[str, Any]) -> State:
     if ready.true:
         return State(True, "Ready")
     message = f"is not Ready{': ' + ready.why if ready.why else ''}"
-    return State(False, "not Ready", (waiting(obj, "not-ready", message, "See the kubelet on the node."),))
+    return unready(obj, "not Ready", "not-ready", message, "See the kubelet on the node.")
 
 
 def capacity_reasons(

@@ -92,9 +92,7 @@ def _containers(pod: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from (entry for entry in status.get("containerStatuses") or [] if not entry.get("ready"))
 
 
-def _container(
-    pod: Mapping[str, Any], container: Mapping[str, Any], since: str, now: datetime
-) -> Iterator[Finding]:
+def _container(pod: Mapping[str, Any], container: Mapping[str, Any], since: str, now: datetime) -> Iterator[Finding]:
     state, name = container.get("state", {}), container["name"]
     paused = state.get("waiting")
     if state.get("terminated"):

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Optional
 
-from ..findings import Finding
-from .state import State, condition, title, waiting
+from .state import State, condition, title, unready, waiting
 
 #: Annotations of KEDA v2.20 that stop it, or one direction, unless they are false as Go's strconv.ParseBool reads it;
 #: the one with a count stops it whatever it holds (apis/keda/v1alpha1/scaledobject_types.go).
@@ -37,18 +36,18 @@ def scaled_object(obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]) -> S
         return State(True, "paused", (waiting(obj, "paused", message, fix),))
     ready, fallback = condition(obj, "Ready"), condition(obj, "Fallback")
     if not ready.true:
-        return State(False, f"not Ready{f', {ready.reason}' if ready.reason else ''}", (_not_ready(obj),))
+        return _not_ready(obj)
     if fallback.true:
         message = f"has no value for a trigger, and its fallback stands in: {fallback.why}"
-        return State(False, "fallback active", (waiting(obj, "metric-missing", message, _PROMETHEUS),))
+        return unready(obj, "fallback active", "metric-missing", message, _PROMETHEUS)
     if hpa is None:
         message = f"its HorizontalPodAutoscaler {hpa_name(obj)} does not exist"
         fix = "See the log of the KEDA operator."
-        return State(False, "no HorizontalPodAutoscaler", (waiting(obj, "object-missing", message, fix),))
+        return unready(obj, "no HorizontalPodAutoscaler", "object-missing", message, fix)
     if not _follows(obj, hpa):
         message = "its HorizontalPodAutoscaler has other bounds yet"
         fix = "See the log of the KEDA operator."
-        return State(False, message, (waiting(obj, "autoscaler", message, fix),))
+        return unready(obj, message, "autoscaler", message, fix)
     state = horizontal_pod_autoscaler(hpa)
     return replace(state, reasons=tuple(replace(reason, object=title(obj)) for reason in state.reasons))
 
@@ -62,13 +61,13 @@ def horizontal_pod_autoscaler(obj: Mapping[str, Any]) -> State:
     able, active = condition(obj, "AbleToScale"), condition(obj, "ScalingActive")
     if able.false:
         fix = "See whether the workload exists and has a scale."
-        return State(False, "not able to scale", (waiting(obj, "autoscaler", f"is not able to scale: {able.why}", fix),))
+        return unready(obj, "not able to scale", "autoscaler", f"is not able to scale: {able.why}", fix)
     if not active.true:
-        return State(False, "not scaling", (_inactive(obj),))
+        return _inactive(obj)
     missing = sorted(_external(obj["spec"], "target") - _external(obj.get("status", {}), "current"))
     if missing:
         message = f"no value for {', '.join(missing)} yet"
-        return State(False, message, (waiting(obj, "metric-missing", f"has {message}", _PROMETHEUS),))
+        return unready(obj, message, "metric-missing", f"has {message}", _PROMETHEUS)
     return State(True, "scaling on live metrics")
 
 
@@ -79,22 +78,25 @@ def _pauses(obj: Mapping[str, Any]) -> list[str]:
     return paused + [name for name in (_PAUSED_REPLICAS,) if name in annotations]
 
 
-def _not_ready(obj: Mapping[str, Any]) -> Finding:
+def _not_ready(obj: Mapping[str, Any]) -> State:
     ready = condition(obj, "Ready")
     if not ready.reason:
-        return waiting(obj, "autoscaler", "KEDA has not looked at it yet", "See whether the KEDA operator runs.")
+        message, fix = "KEDA has not said yet that it is Ready", "It looks every 30 s; see whether its operator runs."
+        return unready(obj, "not Ready", "autoscaler", message, fix)
+    message, progress = f"is not Ready: {ready.why}", f"not Ready, {ready.reason}"
     if ready.reason in ("TriggerError", "PartialTriggerError"):
-        return waiting(obj, "metric-missing", f"is not Ready: {ready.why}", _PROMETHEUS)
-    return waiting(obj, "autoscaler", f"is not Ready: {ready.why}", "Correct what it names; see the KEDA operator's log.")
+        return unready(obj, progress, "metric-missing", message, _PROMETHEUS)
+    return unready(obj, progress, "autoscaler", message, "Correct what it names; see the log of the KEDA operator.")
 
 
-def _inactive(obj: Mapping[str, Any]) -> Finding:
-    active = condition(obj, "ScalingActive")
+def _inactive(obj: Mapping[str, Any]) -> State:
+    active, progress = condition(obj, "ScalingActive"), "not scaling"
     if not active.reason:
-        return waiting(obj, "autoscaler", "no controller has looked at it yet", "See the kube-controller-manager.")
+        message, fix = "no controller has looked at it yet", "See the kube-controller-manager."
+        return unready(obj, progress, "autoscaler", message, fix)
     if active.reason.startswith("FailedGet"):
-        return waiting(obj, "metric-missing", f"gets no metric: {active.why}", _PROMETHEUS)
-    return waiting(obj, "autoscaler", f"does not scale: {active.why}", "Correct what it names.")
+        return unready(obj, progress, "metric-missing", f"gets no metric: {active.why}", _PROMETHEUS)
+    return unready(obj, progress, "autoscaler", f"does not scale: {active.why}", "Correct what it names.")
 
 
 def _follows(scaled: Mapping[str, Any], hpa: Mapping[str, Any]) -> bool:

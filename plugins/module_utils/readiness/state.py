@@ -98,6 +98,11 @@ def waiting(obj: Mapping[str, Any], finding_id: str, message: str, fix: str) -> 
     return Finding(finding_id, Severity.WARNING, message, title(obj), fix=fix)
 
 
+def unready(obj: Mapping[str, Any], progress: str, finding_id: str, message: str, fix: str) -> State:
+    """Not ready, for one reason that may pass."""
+    return State(False, progress, (waiting(obj, finding_id, message, fix),))
+
+
 def age_s(timestamp: str, now: datetime) -> int:
     """Whole seconds since an RFC 3339 timestamp of the API server; 0 where it is absent or in the future."""
     if not timestamp:

@@ -1,0 +1,243 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Before the first write: is it the right cluster, and will what is declared work on it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from ._cluster import Cluster
+from .checks.declaration import declaration_findings
+from .checks.permissions import Access, Target, needed, permission_findings
+from .checks.placement import model_findings, pool_findings
+from .checks.ready_gate import ready_gate_findings
+from .checks.scalers import duplicate_scaler_findings
+from .checks.versions import version_findings
+from .converge.plan import is_ours
+from .errors import ClusterError
+from .findings import Finding, Severity
+from .fleet.types import Fleet
+from .objects import karpenter, keda, vllm
+from .objects.build import COMPONENTS
+from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, ref_of
+
+_SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
+_HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
+_RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
+_CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+_VERSION_LABEL = "app.kubernetes.io/version"
+#: Where a component says its version: the name label of its Deployment, and the name of one of its CRDs.
+_INSTALLED: dict[str, tuple[str, str, str]] = {
+    karpenter.ROLE: ("Karpenter", "karpenter", "nodepools.karpenter.sh"),
+    keda.ROLE: ("KEDA", "keda-operator", "scaledobjects.keda.sh"),
+}
+
+
+@dataclass
+class Preflight:
+    """One run over some components of a fleet. ``installed`` names API groups that the same run brings."""
+
+    cluster: Cluster
+    fleet: Fleet
+    components: Sequence[str]
+    installed: frozenset[str] = frozenset()
+    versions: dict[str, Optional[str]] = field(default_factory=dict)
+    calls_checked: int = 0
+
+    def __post_init__(self) -> None:
+        self._built = {name: COMPONENTS[name].build(self.fleet) for name in self.components}
+        self._objects = [obj for component in self._built.values() for obj in component]
+        self._retired: list[Ref] = []
+
+    def run(self) -> list[Finding]:
+        """Everything that deserves to be known, errors first. Raises ClusterError."""
+        guard = self._guard()
+        if any(finding.id == "wrong-cluster" for finding in guard):
+            return guard
+        checks = [self._find_retired, self._missing_apis, self._versions, self._permissions, self._duplicate_scalers]
+        checks += [self._ready_gate, self._node_classes] if karpenter.ROLE in self.components else []
+        checks += [self._placement] if vllm.ROLE in self.components else []
+        found, unread = list(guard), []
+        for check in checks:
+            try:
+                found += check()
+            except ClusterError as error:
+                unread += _without_permission(error)
+        # Calls that the run itself needs are named by the access reviews, all of them at once.
+        named = any(finding.id == "missing-permission" for finding in found)
+        findings = [*found, *([] if named else unread), *declaration_findings(self.fleet)]
+        return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+
+    def _guard(self) -> list[Finding]:
+        """The uid of kube-system is the identity of a cluster; its address and its name are not."""
+        declared, where = self.fleet.cluster.uid, "gpufleet_cluster.uid"
+        try:
+            system = self.cluster.get(Ref("v1", "Namespace", "", "kube-system")) or {}
+        except ClusterError as error:
+            return _without_permission(error, Severity.ERROR)
+        live = str(system.get("metadata", {}).get("uid", ""))
+        if declared is None:
+            message = "is not set, so that a wrong kubeconfig goes unnoticed"
+            fix = f"Add this line to gpufleet_cluster: uid: {live}"
+            return [Finding("cluster-uid-missing", Severity.WARNING, message, field=where, fix=fix)]
+        if declared != live:
+            message = f"is {declared}, but {self.cluster.url} is the cluster {live}"
+            fix = "Correct gpufleet_cluster.auth, or the uid if the cluster was made anew."
+            return [Finding("wrong-cluster", Severity.ERROR, message, field=where, fix=fix)]
+        return []
+
+    def _find_retired(self) -> list[Finding]:
+        """Note what the run deletes, because the fleet wants it absent and we own it."""
+        absent = {ref for name in self.components for ref in COMPONENTS[name].absent(self.fleet)}
+        found = self.cluster.in_parallel(self.cluster.get, sorted(absent, key=str))
+        self._retired = [ref_of(obj) for obj in found if obj and is_ours(obj)]
+        return []
+
+    def _missing_apis(self) -> list[Finding]:
+        kinds = dict.fromkeys((obj["apiVersion"], obj["kind"]) for obj in self._objects)
+        return [
+            Finding(
+                "missing-api",
+                Severity.ERROR,
+                f"the cluster does not serve {version}",
+                object=kind,
+                fix="Install the component that brings this API, or correct the provider.",
+            )
+            for version, kind in kinds
+            if version.split("/")[0] not in self.installed and not self.cluster.serves(version, kind)
+        ]
+
+    def _versions(self) -> list[Finding]:
+        server = self.cluster.request("GET", "/version").body.get("gitVersion")
+        self.versions["Kubernetes"] = None if server is None else str(server)
+        self.versions["vLLM"] = self.fleet.versions.vllm
+        wanted = [entry for role, entry in _INSTALLED.items() if self._is_served(role)]
+        found = self.cluster.in_parallel(lambda entry: self._version(entry[1], entry[2]), wanted)
+        self.versions.update({name: version for (name, _, _), version in zip(wanted, found)})
+        return version_findings(self.versions)
+
+    def _is_served(self, component: str) -> bool:
+        return any(self.cluster.serves(obj["apiVersion"], obj["kind"]) for obj in self._built.get(component, ()))
+
+    def _version(self, name: str, definition: str) -> Optional[str]:
+        """From what runs, else from its CRD. Not to be allowed to look is the same as not to know."""
+        label = f"app.kubernetes.io/name={name}"
+        deployments = self.cluster.request("GET", "/apis/apps/v1/deployments", {"labelSelector": label})
+        crd = self.cluster.request("GET", self.cluster.path(Ref(*_CRD, "", definition)))
+        for obj in [*(deployments.body.get("items") or []), crd.body]:
+            version = (obj.get("metadata", {}).get("labels") or {}).get(_VERSION_LABEL)
+            if version:
+                return str(version)
+        return None
+
+    def _permissions(self) -> list[Finding]:
+        kinds = [kind for name in self.components for kind in COMPONENTS[name].kinds]
+        workloads = {_namespace(obj) for obj in self._objects if obj["kind"] == "Deployment"}
+        scaled = {_namespace(obj) for obj in self._objects if obj["kind"] == "ScaledObject"}
+        scalers = [_SCALED_OBJECT, _HPA] if workloads else []
+        calls = needed(
+            applied=self._targets((obj["apiVersion"], obj["kind"], _namespace(obj)) for obj in self._objects),
+            deleted=self._targets((ref.api_version, ref.kind, ref.namespace) for ref in self._retired),
+            read=self._targets((*_HPA, namespace) for namespace in sorted(scaled)),
+            listed=self._targets((*kind, "") for kind in [*kinds, *scalers]),
+            explained=self._targets(("v1", "Pod", namespace) for namespace in sorted(workloads)),
+        )
+        self.calls_checked = len(calls)
+        allowed = self.cluster.in_parallel(self._may, calls)
+        denied = [call for call, may in zip(calls, allowed) if not may]
+        return permission_findings(denied, self._user()) if denied else []
+
+    def _targets(self, wanted: Iterable[tuple[str, str, str]]) -> list[Target]:
+        """Where calls to these (API version, kind, namespace) go; kinds that are not served are left out."""
+        targets = []
+        for version, kind, namespace in wanted:
+            resource = (self.cluster.resources(version) or {}).get(kind)
+            if resource is not None:
+                targets.append(Target(version.split("/")[0] if "/" in version else "", resource.plural, namespace))
+        return targets
+
+    def _may(self, call: Access) -> bool:
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": call.attributes()},
+        }
+        reply = self.cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body)
+        if not reply.ok:
+            raise self.cluster.failed("SelfSubjectAccessReview", reply)
+        return bool(reply.body["status"]["allowed"])
+
+    def _user(self) -> str:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        reply = self.cluster.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
+        return str(reply.body.get("status", {}).get("userInfo", {}).get("username") or "the user of the run")
+
+    def _duplicate_scalers(self) -> list[Finding]:
+        workloads = [obj for obj in self._objects if obj["kind"] == "Deployment"]
+        if not workloads:
+            return []
+        lists = self.cluster.in_parallel(lambda kind: self.cluster.list_objects(*kind), (_SCALED_OBJECT, _HPA))
+        live = [obj for found in lists for obj in found if ref_of(obj) not in self._retired]
+        wanted = [obj for obj in self._objects if obj["kind"] == "ScaledObject"]
+        return duplicate_scaler_findings(workloads, live, wanted)
+
+    def _ready_gate(self) -> list[Finding]:
+        if not any(pool.provisioned and pool.ready_gate for pool in self.fleet.pools):
+            return []
+        return ready_gate_findings(self.fleet, self.cluster.list_objects(*_RULE), READY_TAINT)
+
+    def _node_classes(self) -> list[Finding]:
+        """Node classes that a pool names have to exist; those that it does not name are made."""
+        named = [(index, pool) for index, pool in enumerate(self.fleet.pools) if pool.provisioned and pool.node_class]
+        if not named:
+            return []
+        kind = karpenter.NODE_CLASSES[self.fleet.cluster.provider]
+        refs = [Ref(f"{kind.group}/{kind.version}", kind.kind, "", str(pool.node_class)) for _, pool in named]
+        found = self.cluster.in_parallel(self.cluster.get, refs)
+        return [
+            Finding(
+                "object-missing",
+                Severity.ERROR,
+                f"{ref} does not exist",
+                field=f"gpufleet_pools[{index}].node_class",
+                fix="Create it, or correct the name.",
+            )
+            for (index, _), ref, obj in zip(named, refs, found)
+            if obj is None
+        ]
+
+    def _placement(self) -> list[Finding]:
+        existing = [(index, pool) for index, pool in enumerate(self.fleet.pools) if not pool.provisioned]
+        labels = [",".join(f"{key}={value}" for key, value in pool.node_selector.items()) for _, pool in existing]
+        nodes = self.cluster.in_parallel(lambda chosen: self.cluster.list_objects("v1", "Node", labels=chosen), labels)
+        by_pool = {pool.name: found for (_, pool), found in zip(existing, nodes)}
+        findings = [
+            finding
+            for index, pool in existing
+            for finding in pool_findings(f"gpufleet_pools[{index}]", pool, by_pool[pool.name], GPU_RESOURCE)
+        ]
+        pods = {
+            (_namespace(obj), obj["metadata"]["name"]): obj["spec"]["template"]["spec"]
+            for obj in self._built[vllm.ROLE]
+            if obj["kind"] == "Deployment"
+        }
+        for index, model in enumerate(self.fleet.models):
+            pod = pods.get((model.namespace, model.name))
+            if pod is not None and model.pool in by_pool:
+                pool = self.fleet.pool(model.pool)
+                findings += model_findings(f"gpufleet_models[{index}]", pool, by_pool[model.pool], pod)
+        return findings
+
+
+def _without_permission(error: ClusterError, severity: Severity = Severity.WARNING) -> list[Finding]:
+    """A check that the user may not make is told, and no reason to stop; anything else is."""
+    if any(finding.id != "missing-permission" for finding in error.findings):
+        raise error
+    return [replace(finding, severity=severity) for finding in error.findings]
+
+
+def _namespace(obj: Mapping[str, Any]) -> str:
+    return str(obj["metadata"].get("namespace", ""))

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which calls a run makes, and which of them its user may not make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..findings import Finding, Severity
+
+#: A server-side apply that creates an object is authorized as a patch and as a create (k8s.io/apiserver v0.35
+#: pkg/endpoints/handlers/patch.go).
+_APPLY = ("get", "create", "patch")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where calls go: one resource of one API group, in one namespace or (empty) in all of them."""
+
+    group: str
+    resource: str
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Access:
+    """One call. Without an ``optional`` one a run still works, but cannot say why it waits."""
+
+    verb: str
+    target: Target
+    optional: bool = False
+
+    def attributes(self) -> dict[str, str]:
+        """As a SelfSubjectAccessReview asks for it."""
+        target = self.target
+        return {"verb": self.verb, "group": target.group, "resource": target.resource, "namespace": target.namespace}
+
+
+def needed(
+    applied: Iterable[Target],
+    deleted: Iterable[Target],
+    read: Iterable[Target],
+    listed: Iterable[Target],
+    explained: Iterable[Target],
+) -> list[Access]:
+    """Every call of a run, once: what it applies, deletes, reads and lists, and what waits list to explain."""
+    calls = [Access(verb, target) for target in applied for verb in _APPLY]
+    calls += [Access("get", target) for target in read]
+    calls += [Access("delete", target) for target in deleted]
+    calls += [Access("list", target) for target in listed]
+    calls += [Access("list", target, optional=True) for target in explained]
+    known: dict[tuple[str, Target], Access] = {}
+    for call in calls:
+        known.setdefault((call.verb, call.target), call)
+    return list(known.values())
+
+
+def permission_findings(denied: Iterable[Access], user: str) -> list[Finding]:
+    """One finding a call that ``user`` may not make."""
+    return [_finding(access, user) for access in denied]
+
+
+def _finding(access: Access, user: str) -> Finding:
+    target = access.target
+    resource = f"{target.resource}.{target.group}" if target.group else target.resource
+    where = f"in namespace {target.namespace}" if target.namespace else "in the whole cluster"
+    message = f"{user} may not {access.verb} {resource} {where}"
+    if access.optional:
+        fix = "Grant it, or waits will not say why a pod does not start."
+        return Finding("missing-permission", Severity.WARNING, message, object=resource, fix=fix)
+    return Finding("missing-permission", Severity.ERROR, message, object=resource, fix="Grant it by RBAC.")
