@@ -12,6 +12,7 @@ from pathlib import Path
 from testbed import build, lifecycle, reset, toolchain, versions
 from testbed.bed import Bed
 from testbed.layout import default_name
+from testbed.limits import LimitError
 from testbed.readiness import NotReadyError
 from testbed.settings import Settings
 
@@ -20,7 +21,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         return int(arguments.run(arguments) or 0)
-    except (NotReadyError, ValueError) as error:
+    except (NotReadyError, LimitError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from testbed import build, configs, objects, pki, process, programs, readiness, toolchain
+from testbed import build, configs, limits, objects, pki, process, programs, readiness, toolchain
 from testbed.api import Api, resource_path
 from testbed.bed import Bed
 from testbed.cache import cache_root, exclusive
@@ -105,6 +105,7 @@ def _claim(name: str, settings: Settings, binaries: Mapping[str, Path]) -> tuple
         if not process.running(directory):
             _remove(directory, keep="")
             directory.mkdir(parents=True)
+            limits.require_inotify_instances()
             taken = {_number(each.directory) for each in process.all_running()}
             (directory / "number").write_text(str(free_number(name, taken)))
         layout = Layout(name, _number(directory))

@@ -93,16 +93,18 @@ def kill(processes: Iterable[Process]) -> None:
     SIGKILL, because what they would write on their way out is thrown away, and the API server would
     otherwise wait a minute for its watchers. A pidfd makes sure that a pid in use again is not hit.
     """
-    handles = []
+    killed = []
     for process in processes:
         try:
             handle = os.pidfd_open(process.pid)
         except ProcessLookupError:
             continue
-        handles.append(handle)
         if _identify(process.pid) == process:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
-    for handle in handles:
+            killed.append(handle)
+        else:
+            os.close(handle)
+    for handle in killed:
         select.select([handle], [], [], _KILL_TIMEOUT_S)
         os.close(handle)
 
