@@ -25,6 +25,8 @@ class Container:
     restarts: int = 0
 
     def run(self) -> None:
+        if self.last_state:
+            self.restarts += 1
         self.state = {"running": {"startedAt": timestamps.now()}}
 
     def end(self, exit_code: int) -> None:
@@ -34,17 +36,16 @@ class Container:
         self.state = {"terminated": {"exitCode": exit_code, "reason": reason, **times}}
         self.ready = self.started = False
 
-    def restart(self, state: Json) -> None:
-        """Keep how it ended last and go on to `state`."""
+    def wait(self, state: Json) -> None:
+        """Keep how it ended, and wait in `state` for the next start."""
         self.last_state = self.state
-        self.restarts += 1
         self.state = state
 
     def as_json(self) -> Json:
         return {
             "name": self.name,
             "image": self.image,
-            "imageID": "" if "waiting" in self.state and not self.restarts else self.image,
+            "imageID": "" if "waiting" in self.state and not self.last_state else self.image,
             "state": self.state,
             "lastState": self.last_state,
             "ready": self.ready,

@@ -55,6 +55,7 @@ class PodWorker:
         self._events = EventRecorder(node.api, pod)
         self._has_gpu = True
         meta = pod["metadata"]
+        self._full_name = f"{meta['name']}_{meta['namespace']}({meta['uid']})"
         self._path = resource_path("v1", "pods", meta["namespace"], meta["name"])
         self.update(pod)
 
@@ -126,7 +127,7 @@ class PodWorker:
                 self._container.restarts = known["restartCount"]
                 self._container.state = known["state"]
                 self._container.end(_UNKNOWN_EXIT)
-                self._container.restart(waiting("ContainerCreating"))
+                self._container.wait(waiting("ContainerCreating"))
 
     async def _pull(self) -> None:
         image, name = self._spec["image"], self.pod["spec"]["nodeName"]
@@ -162,14 +163,15 @@ class PodWorker:
             await self._supervise()
             # The first restart comes at once; after that the kubelet backs off.
             if self._container.restarts:
-                message = f"back-off {back_off:g}s restarting failed container={self._container.name}"
-                self._container.restart(waiting("CrashLoopBackOff", message))
+                name, pod = self._container.name, self._full_name
+                message = f"back-off {back_off:g}s restarting failed container={name} pod={pod}"
+                self._container.wait(waiting("CrashLoopBackOff", message))
                 await self._publish()
-                await self._event("Warning", "BackOff", f"Back-off restarting failed container {self._container.name}")
+                await self._event("Warning", "BackOff", f"Back-off restarting failed container {name} in pod {pod}")
                 await asyncio.sleep(back_off)
                 back_off = min(2 * back_off, _MAX_BACK_OFF_S)
             else:
-                self._container.restart(waiting("ContainerCreating"))
+                self._container.wait(waiting("ContainerCreating"))
 
     async def _start(self) -> None:
         await self._event("Normal", "Created", "Container created")
