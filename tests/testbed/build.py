@@ -94,10 +94,10 @@ def _link_flags(component: Component) -> list[str]:
 
 def _go(component: Component, *arguments: str) -> str:
     result = subprocess.run(
-        ["go", *arguments], cwd=_MODULES / component.name, env=go_environment(), stdout=subprocess.PIPE, text=True
+        ["go", *arguments], cwd=_MODULES / component.name, env=go_environment(), capture_output=True, text=True
     )
     if result.returncode:
-        raise SystemExit(f"go {arguments[0]} of {component.name} failed, see above")
+        raise SystemExit(f"\n{result.stderr}go {arguments[0]} of {component.name} failed")
     return result.stdout
 
 

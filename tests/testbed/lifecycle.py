@@ -102,12 +102,14 @@ def _claim(name: str, settings: Settings, binaries: Mapping[str, Path]) -> tuple
     """Settle the bed's number, write its files, and start etcd, by which other beds see that the number is taken."""
     directory = bed_directory(name)
     with exclusive(cache_root() / "beds.lock"):
-        if not process.running(directory):
+        running = process.running(directory)
+        if not running or not _number_file(directory).is_file():
+            # Something may run on after somebody has removed the directory.
+            process.kill(running.values())
             _remove(directory, keep="")
-            directory.mkdir(parents=True)
             limits.require_inotify_instances()
-            taken = {_number(each.directory) for each in process.all_running()}
-            (directory / "number").write_text(str(free_number(name, taken)))
+            directory.mkdir(parents=True)
+            _number_file(directory).write_text(str(free_number(name, _taken_numbers())))
         layout = Layout(name, _number(directory))
         pki.create(layout)
         pki.write_kubeconfigs(layout)
@@ -116,8 +118,17 @@ def _claim(name: str, settings: Settings, binaries: Mapping[str, Path]) -> tuple
     return layout, files
 
 
+def _taken_numbers() -> set[int]:
+    directories = {each.directory for each in process.all_running()}
+    return {_number(directory) for directory in directories if _number_file(directory).is_file()}
+
+
+def _number_file(directory: Path) -> Path:
+    return directory / "number"
+
+
 def _number(directory: Path) -> int:
-    return int((directory / "number").read_text())
+    return int(_number_file(directory).read_text())
 
 
 def _ensure(layout: Layout, wanted: Sequence[Program]) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_nothing_is_left_after_down_when_the_starter_was_killed() -> None:
 
     assert _traces(FIRST) == []
     assert not bed_directory(FIRST).exists()
+
+
+def test_up_works_after_somebody_has_removed_the_directory() -> None:
+    _run("up", "--name", FIRST, die_at="etcd")
+    orphans = set(_traces(FIRST))
+    assert orphans
+    # Renamed first: etcd goes on making files, which a recursive removal may stumble over.
+    removed = bed_directory(FIRST).rename(bed_directory(FIRST + "-removed"))
+
+    assert _run("up", "--name", FIRST, die_at="etcd") == -signal.SIGKILL
+
+    assert not orphans & set(_traces(FIRST))
+    shutil.rmtree(removed)
 
 
 def test_two_beds_come_up_at_once_and_do_not_know_each_other() -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from testbed import limits
 
 def _open_inotify() -> int:
     return sum(
-        os.readlink(link) == "anon_inode:inotify" for link in Path("/proc/self/fd").iterdir() if link.is_symlink()
+        str(link.readlink()) == "anon_inode:inotify" for link in Path("/proc/self/fd").iterdir() if link.is_symlink()
     )
 
 
