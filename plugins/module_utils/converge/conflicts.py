@@ -13,7 +13,9 @@ from ..findings import Finding, Severity
 from ..objects.meta import Ref
 
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[([^\]]+)\]")
+#: A step into a list, and the keys inside one: sigs.k8s.io/structured-merge-diff v6 fieldpath/element.go.
+_STEP = re.compile(r'\[((?:"(?:\\.|[^"\\])*"|[^"\]])*)\]')
+_KEY = re.compile(r'(\w+)=("(?:\\.|[^"\\])*"|[^,]+)')
 
 
 def conflict_findings(
@@ -37,21 +39,33 @@ def conflict_findings(
 
 
 def value_at(obj: Any, path: str) -> Any:
-    """The value at a path of managed fields, such as ``.spec.containers[name="vllm"].image``; None if absent."""
-    for name, index, key in _STEP.findall(path):
-        if name:
-            obj = obj.get(name) if isinstance(obj, Mapping) else None
-        elif index:
-            obj = obj[int(index)] if isinstance(obj, list) and int(index) < len(obj) else None
+    """The value at a path of managed fields, such as ``.spec.containers[name="vllm"].image``; None if absent.
+
+    Keys of labels and annotations hold dots themselves, so the longest key that fits is the one that is meant.
+    """
+    while path and obj is not None:
+        if path.startswith("."):
+            key = _key(obj, path[1:])
+            obj, path = (obj[key], path[1 + len(key) :]) if key else (None, "")
         else:
-            obj = _entry(obj, key)
+            step = _STEP.match(path)
+            obj, path = (_entry(obj, step.group(1)), path[step.end() :]) if step else (None, "")
     return obj
 
 
-def _entry(entries: Any, key: str) -> Any:
-    """The entry of a list that matches ``name="vllm"`` or ``containerPort=8000,protocol="TCP"``."""
-    wanted = {part.split("=", 1)[0]: part.split("=", 1)[-1].strip('"') for part in key.split(",")}
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, Mapping) and all(str(entry.get(name)) == value for name, value in wanted.items()):
+def _key(obj: Any, path: str) -> str:
+    keys = (str(key) for key in obj) if isinstance(obj, Mapping) else ()
+    return max((key for key in keys if path == key or path.startswith((f"{key}.", f"{key}["))), key=len, default="")
+
+
+def _entry(entries: Any, step: str) -> Any:
+    """The entry of a list that matches ``0``, ``name="vllm"`` or ``containerPort=8000,protocol="TCP"``."""
+    if not isinstance(entries, list):
+        return None
+    if step.isdecimal():
+        return entries[int(step)] if int(step) < len(entries) else None
+    wanted = [(name, value.strip('"')) for name, value in _KEY.findall(step)]
+    for entry in entries if wanted else ():
+        if isinstance(entry, Mapping) and all(str(entry.get(name)) == value for name, value in wanted):
             return entry
     return None

@@ -11,6 +11,8 @@ from typing import Any, Optional
 
 #: Written by the API server; never part of what is declared.
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
+#: What a Secret is there for.
+_CONTENT = ("data", "stringData")
 _HIDDEN = "(not shown)"
 
 State = Optional[Mapping[str, Any]]
@@ -31,21 +33,29 @@ class FieldChange:
 
 def declared_part(obj: State) -> dict[str, Any]:
     """An object without status, bookkeeping of the server and the content of Secrets."""
-    if obj is None:
-        return {}
-    part = {key: value for key, value in obj.items() if key != "status"}
-    metadata = {key: value for key, value in obj.get("metadata", {}).items() if key not in _SERVER_FIELDS}
-    part["metadata"] = metadata
-    if obj.get("kind") == "Secret":
-        for key in ("data", "stringData"):
-            if key in part:
-                part[key] = dict.fromkeys(part[key], _HIDDEN)
+    part = _without_bookkeeping(obj)
+    if part.get("kind") == "Secret":
+        part.update({key: dict.fromkeys(part[key], _HIDDEN) for key in _CONTENT if part.get(key)})
     return part
 
 
+def _without_bookkeeping(obj: State) -> dict[str, Any]:
+    if obj is None:
+        return {}
+    metadata = {key: value for key, value in obj.get("metadata", {}).items() if key not in _SERVER_FIELDS}
+    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}
+
+
 def changes(before: State, after: State) -> list[FieldChange]:
-    """Fields that differ, leaves only, in a stable order."""
-    return list(_walk(declared_part(before), declared_part(after), ""))
+    """Fields that differ, leaves only, in a stable order. Of a Secret they are named, and their values hidden."""
+    found = _walk(_without_bookkeeping(before), _without_bookkeeping(after), "")
+    secret = "Secret" in ((before or {}).get("kind"), (after or {}).get("kind"))
+    return [_hidden(change) if secret and change.field.startswith(_CONTENT) else change for change in found]
+
+
+def _hidden(change: FieldChange) -> FieldChange:
+    before, after = (None if value is None else _HIDDEN for value in (change.before, change.after))
+    return FieldChange(change.field, before, after)
 
 
 def _walk(before: Any, after: Any, path: str) -> Iterator[FieldChange]:
