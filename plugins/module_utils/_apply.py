@@ -14,7 +14,7 @@ from ._cluster import Cluster, Reply
 from ._observe import Observed, gpu_pods_on_pool, observe
 from .checks.declaration import declaration_findings
 from .converge.conflicts import conflict_findings
-from .converge.plan import Action, Change, decide, is_ours, orphan_finding, orphans
+from .converge.plan import Action, Change, decide, orphan_finding, orphans
 from .converge.refusal import refusal_finding
 from .converge.replicas import HOLDER, ReplicasStep, replicas_step, scale_targets
 from .errors import ApplyError
@@ -22,8 +22,9 @@ from .findings import Finding, Severity
 from .fleet.types import Fleet
 from .objects import keda
 from .objects.build import COMPONENTS
-from .objects.meta import MANAGER, Ref, ref_of
+from .objects.meta import MANAGER, POOL_LABEL, Ref, label_of, ref_of
 
+_REPLICAS = ".spec.replicas"
 #: A retired scaler has to be gone before the count is set, or its HPA sets it back.
 _GONE_WITHIN_S = 10.0
 _POLL_S = 0.2
@@ -73,6 +74,7 @@ class Applier:
         prepared = self._admit(self._prepare(refs, observed), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
         pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
+        self._admit_deletions([*deletions, *pruned])
         if not self.options.check:
             self._delete(deletions)
             prepared = self._write(prepared, observed)
@@ -128,37 +130,51 @@ class Applier:
             raise ApplyError(refused)
         return admitted
 
+    def _admit_deletions(self, deletions: Sequence[Change]) -> None:
+        replies = self.cluster.in_parallel(lambda change: self.cluster.delete(change.ref, dry_run=True), deletions)
+        refused = [
+            refusal_finding(change.ref, reply.status, reply.body, reply.message)
+            for change, reply in zip(deletions, replies)
+            if not reply.ok and reply.status != 404
+        ]
+        if refused:
+            raise ApplyError(refused)
+
     def _dry_run(self, entry: Prepared, observed: Observed) -> Prepared:
         ref, live = entry.ref, observed.live.get(entry.ref)
-        if ref.kind == "Namespace" and live is not None and not is_ours(live):
+        if ref.kind == "Namespace" and live is not None:
             return replace(entry, change=Change(ref, Action.UNCHANGED, live, live))
         if ref.namespace in observed.missing_namespaces or not self.cluster.serves(ref.api_version, ref.kind):
             return replace(entry, change=decide(ref, None, entry.step.obj))
-        sent = _without_replicas(entry.step) if entry.step.assign is not None else entry.step.obj
-        reply = self.cluster.apply(ref, sent, MANAGER, dry_run=True)
-        forced = self.options.force and _is_conflict(reply)
+        reply = self.cluster.apply(ref, entry.step.obj, MANAGER, dry_run=True)
+        conflicts = _conflicts(reply)
+        settled = {_REPLICAS} if entry.step.retired else set()
+        forced = bool(conflicts) and (self.options.force or conflicts <= settled)
         if forced:
-            reply = self.cluster.apply(ref, sent, MANAGER, dry_run=True, force=True)
+            reply = self.cluster.apply(ref, entry.step.obj, MANAGER, dry_run=True, force=True)
         if not reply.ok:
-            return replace(entry, findings=tuple(_refusals(ref, reply, sent, live)))
-        handed_over = entry.step.hold is not None
-        after = _with_replicas(reply.body, entry.step)
-        return replace(entry, change=decide(ref, live, after, handed_over), force=forced)
+            return replace(entry, findings=tuple(_refusals(ref, reply, entry.step.obj, live, settled)))
+        after = _with_held(reply.body, entry.step.hold)
+        return replace(entry, change=decide(ref, live, after, entry.step.hold is not None), force=forced)
 
     def _orphans(self, observed: Observed, wanted: set[Ref]) -> list[Change]:
         """Report every orphan; return the deletions of those that may be pruned."""
-        deletions = []
-        for obj in orphans(observed.live.values(), wanted):
-            ref = ref_of(obj)
-            if not self.options.prune:
-                self.findings.append(orphan_finding(ref))
-                continue
-            users = gpu_pods_on_pool(self.cluster, ref.name) if ref.kind == "NodePool" else []
+        deletions: list[Change] = []
+        in_use: set[Optional[str]] = set()
+        # What uses others goes before them: a NodePool before its node class, which stays as long as the pool does.
+        for obj in reversed(orphans(observed.live.values(), wanted)):
+            ref, pool = ref_of(obj), label_of(obj, POOL_LABEL)
+            users = gpu_pods_on_pool(self.cluster, ref.name) if self.options.prune and ref.kind == "NodePool" else []
             if users:
+                in_use.add(pool)
                 shown = ", ".join(users[:3]) + (" ..." if len(users) > 3 else "")
                 self.findings.append(orphan_finding(ref, f"{len(users)} GPU pods run on it: {shown}"))
-            else:
+            elif pool in in_use:
+                self.findings.append(orphan_finding(ref, "its NodePool is"))
+            elif self.options.prune:
                 deletions.append(Change(ref, Action.DELETE, obj, None))
+            else:
+                self.findings.append(orphan_finding(ref))
         return deletions
 
     def _write(self, prepared: Sequence[Prepared], observed: Observed) -> list[Prepared]:
@@ -178,9 +194,8 @@ class Applier:
             ref, step = entry.ref, entry.step
             if step.hold is not None:
                 held = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
-                self._must(ref, self.cluster.apply(ref, {**held, **_spec(step.hold)}, HOLDER, False, force=True))
-            if step.assign is not None:
-                self._must(ref, self.cluster.merge_patch(ref, _spec(step.assign), MANAGER))
+                held["spec"] = {"replicas": step.hold}
+                self._must(ref, self.cluster.apply(ref, held, HOLDER, False, force=True))
             self._must(ref, self.cluster.apply(ref, step.obj, MANAGER, False, force=entry.force))
 
     def _delete(self, deletions: Sequence[Change]) -> None:
@@ -210,15 +225,20 @@ class Applier:
             raise ApplyError([Finding("not-written", Severity.ERROR, reply.message, object=str(ref), fix=fix)])
 
 
-def _refusals(ref: Ref, reply: Reply, sent: Mapping[str, Any], live: Optional[Mapping[str, Any]]) -> list[Finding]:
-    if _is_conflict(reply):
-        return conflict_findings(ref, reply.body, sent, live or {})
+def _refusals(
+    ref: Ref, reply: Reply, sent: Mapping[str, Any], live: Optional[Mapping[str, Any]], settled: set[str]
+) -> list[Finding]:
+    """Why a dry-run was refused, without conflicts that are ``settled``."""
+    if _conflicts(reply) - settled:
+        found = conflict_findings(ref, reply.body, sent, live or {})
+        return [finding for finding in found if f".{finding.field}" not in settled]
     return [refusal_finding(ref, reply.status, reply.body, reply.message)]
 
 
-def _is_conflict(reply: Reply) -> bool:
+def _conflicts(reply: Reply) -> set[str]:
+    """Paths of the fields that others own, of a refused apply."""
     causes = (reply.body.get("details") or {}).get("causes") or [] if reply.status == 409 else []
-    return any(cause.get("reason") == "FieldManagerConflict" for cause in causes)
+    return {cause.get("field", "") for cause in causes if cause.get("reason") == "FieldManagerConflict"}
 
 
 def _made_by(scaler: Mapping[str, Any], retired: set[Ref]) -> bool:
@@ -228,15 +248,6 @@ def _made_by(scaler: Mapping[str, Any], retired: set[Ref]) -> bool:
     return any(Ref(entry["apiVersion"], entry["kind"], namespace, entry["name"]) in retired for entry in owners)
 
 
-def _spec(replicas: int) -> dict[str, Any]:
-    return {"spec": {"replicas": replicas}}
-
-
-def _without_replicas(step: ReplicasStep) -> dict[str, Any]:
-    return {**step.obj, "spec": {key: value for key, value in step.obj["spec"].items() if key != "replicas"}}
-
-
-def _with_replicas(after: Mapping[str, Any], step: ReplicasStep) -> Mapping[str, Any]:
-    """The dry-run without the count, completed by what happens to the count in a request of its own."""
-    count = step.assign if step.assign is not None else step.hold
+def _with_held(after: Mapping[str, Any], count: Optional[int]) -> Mapping[str, Any]:
+    """The dry-run of an object that lost its count, which HOLDER keeps in a request of its own."""
     return after if count is None else {**after, "spec": {**after["spec"], "replicas": count}}

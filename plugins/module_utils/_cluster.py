@@ -48,7 +48,6 @@ _RETRY_AFTER_MAX_S = 15.0
 _LATER = (429, 502, 503, 504)
 
 APPLY = "application/apply-patch+yaml"
-MERGE_PATCH = "application/merge-patch+json"
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,17 @@ class Resource:
 
 @dataclass
 class Cluster:
-    """A logged-in client. Every method raises ClusterError when the server cannot be reached or refuses the login."""
+    """A logged-in client. Every method raises ClusterError when the server cannot be reached or refuses the login.
+
+    ``timeout_s`` bounds one try of a call, and ``tries`` their number.
+    """
 
     http: Any
     configuration: Any
     headers: Mapping[str, str]
     sleep: Callable[[float], None] = time.sleep
+    timeout_s: float = _TIMEOUT_S
+    tries: int = _TRIES
     _resources: dict[str, Optional[dict[str, Resource]]] = field(default_factory=dict)
 
     @property
@@ -103,8 +107,8 @@ class Cluster:
         """One call. All our writes can be repeated, so answers that say "later" and lost connections are retried."""
         url = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        for attempt in range(1, _TRIES + 1):
-            last = attempt == _TRIES
+        for attempt in range(1, self.tries + 1):
+            last = attempt == self.tries
             wait = _BACKOFF_S * 2 ** (attempt - 1)
             try:
                 answer = self._send(method, url, data, content_type)
@@ -118,7 +122,7 @@ class Cluster:
                 raise self._refused()
             if reply.status not in _LATER or last:
                 return reply
-            self.sleep(min(_retry_after(answer.headers, wait), _RETRY_AFTER_MAX_S))
+            self.sleep(_retry_after(answer.headers, wait))
         raise AssertionError("the last attempt returns or raises")
 
     def _send(self, method: str, url: str, data: Optional[bytes], content_type: str) -> Any:
@@ -127,7 +131,7 @@ class Cluster:
             headers[setting["key"]] = setting["value"]
         if data is not None:
             headers["Content-Type"] = content_type
-        return self.http.request(method, url, body=data, headers=headers, timeout=_TIMEOUT_S, retries=False)
+        return self.http.request(method, url, body=data, headers=headers, timeout=self.timeout_s, retries=False)
 
     def _unreachable(self, reason: str) -> ClusterError:
         reason = reason.split(": ", 1)[-1] if "object at 0x" in reason else reason
@@ -192,10 +196,6 @@ class Cluster:
         """Server-side apply. 409 names the fields that others own."""
         query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         return self.request("PATCH", self.path(ref), {**query, **_dry(dry_run)}, obj, APPLY)
-
-    def merge_patch(self, ref: Ref, patch: Mapping[str, Any], manager: str) -> Reply:
-        """Set single fields, whoever owns them."""
-        return self.request("PATCH", self.path(ref), {"fieldManager": manager}, patch, MERGE_PATCH)
 
     def delete(self, ref: Ref, dry_run: bool) -> Reply:
         """Delete an object; its dependents follow in the background."""
@@ -267,7 +267,6 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str], default: float) -> float:
-    try:
-        return float(headers["Retry-After"])
-    except (KeyError, ValueError):
-        return default
+    """Seconds that the server asks for, within reason; a date is not what API servers send."""
+    asked = headers.get("Retry-After", "")
+    return min(float(asked), _RETRY_AFTER_MAX_S) if asked.isdecimal() else default

@@ -6,9 +6,9 @@ lists do not hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from ._cluster import Cluster
 from .converge.plan import is_ours, selector_of_role
@@ -17,6 +17,8 @@ from .objects.meta import GPU_RESOURCE, Ref, ref_of
 
 #: Everything that decides replica counts.
 _SCALERS = (("keda.sh/v1alpha1", "ScaledObject"), ("autoscaling/v2", "HorizontalPodAutoscaler"))
+#: Phases of pods that hold no GPU any more.
+_ENDED = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -38,28 +40,36 @@ def observe(
 ) -> Observed:
     """Read everything. Raises ClusterError."""
     refs = list(wanted)
-    kinds = [(version, kind) for version, kind in component.kinds if cluster.serves(version, kind)]
+    listed = dict.fromkeys(component.kinds, selector_of_role(cluster_name, role))
     scales = any(ref.kind == "Deployment" for ref in refs)
-    scaler_kinds = [kind for kind in _SCALERS if scales]
-    selector = selector_of_role(cluster_name, role)
-    queries = [(*kind, selector) for kind in kinds] + [(*kind, "") for kind in scaler_kinds]
-    answers = cluster.in_parallel(lambda query: cluster.list_objects(query[0], query[1], labels=query[2]), queries)
-    live = {ref_of(obj): obj for found in answers[: len(kinds)] for obj in found}
-    scalers = [obj for found in answers[len(kinds) :] for obj in found]
-    missing = _missing_namespaces(cluster, refs, live)
-    unseen = [ref for ref in refs if ref not in live and ref.namespace not in missing]
-    found = cluster.in_parallel(cluster.get, [*unseen, *absent])
-    live.update({ref: obj for ref, obj in zip(unseen, found) if obj})
-    retired = [obj for obj in found[len(unseen) :] if obj and is_ours(obj)]
+    listed.update(dict.fromkeys(_SCALERS, "") if scales else {})
+    kinds = [kind for kind in listed if cluster.serves(*kind)]
+    answers = cluster.in_parallel(lambda kind: cluster.list_objects(*kind, labels=listed[kind]), kinds)
+    found = {ref_of(obj): obj for objects in answers for obj in objects}
+    live = {ref: obj for ref, obj in found.items() if _kind(ref) in component.kinds}
+    scalers = [obj for ref, obj in found.items() if scales and _kind(ref) in _SCALERS]
+    namespaces = _namespaces(cluster, refs, live)
+    live.update({ref: obj for ref, obj in namespaces.items() if obj})
+    missing = frozenset(ref.name for ref, obj in namespaces.items() if obj is None)
+    unseen = [ref for ref in refs if ref not in live and ref not in namespaces and ref.namespace not in missing]
+    unlisted = [ref for ref in absent if _kind(ref) not in listed]
+    read = dict(zip([*unseen, *unlisted], cluster.in_parallel(cluster.get, [*unseen, *unlisted])))
+    live.update({ref: obj for ref in unseen if (obj := read[ref])})
+    retired = [obj for ref in absent if (obj := read.get(ref) or found.get(ref)) and is_ours(obj)]
     return Observed(live, scalers, retired, missing)
 
 
-def _missing_namespaces(cluster: Cluster, refs: Sequence[Ref], live: Mapping[Ref, Any]) -> frozenset[str]:
-    used = {ref.namespace for ref in refs if ref.namespace}
-    known = {ref.namespace or ref.name for ref in live if ref.namespace or ref.kind == "Namespace"}
-    asked = sorted(used - known)
-    found = cluster.in_parallel(lambda name: cluster.get(Ref("v1", "Namespace", "", name)), asked)
-    return frozenset(name for name, obj in zip(asked, found) if obj is None)
+def _kind(ref: Ref) -> tuple[str, str]:
+    return ref.api_version, ref.kind
+
+
+def _namespaces(cluster: Cluster, refs: Sequence[Ref], live: Collection[Ref]) -> dict[Ref, Optional[dict[str, Any]]]:
+    """The namespaces that are wanted or needed, of which no list says yet that they exist."""
+    needed = {Ref("v1", "Namespace", "", ref.namespace) for ref in refs if ref.namespace}
+    inhabited = {Ref("v1", "Namespace", "", ref.namespace) for ref in live}
+    wanted = {ref for ref in refs if ref.kind == "Namespace"}
+    asked = sorted((wanted | (needed - inhabited)) - set(live), key=str)
+    return dict(zip(asked, cluster.in_parallel(cluster.get, asked)))
 
 
 def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[str]:
@@ -69,13 +79,13 @@ def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[str]:
         lambda node: cluster.list_objects("v1", "Pod", fields=f"spec.nodeName={node['metadata']['name']}"), nodes
     )
     return [
-        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-        for found in pods
-        for pod in found
-        if _uses_gpus(pod) and (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") != "warm"
+        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for found in pods for pod in found if _holds(pod)
     ]
 
 
-def _uses_gpus(pod: Mapping[str, Any]) -> bool:
+def _holds(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod has GPUs that it would miss."""
     limits = (container.get("resources", {}).get("limits") or {} for container in pod["spec"]["containers"])
-    return any(name == GPU_RESOURCE or name.startswith("nvidia.com/mig-") for limit in limits for name in limit)
+    gpus = any(name == GPU_RESOURCE or name.startswith("nvidia.com/mig-") for limit in limits for name in limit)
+    ended = pod.get("status", {}).get("phase") in _ENDED
+    return gpus and not ended and (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") != "warm"

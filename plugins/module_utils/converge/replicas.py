@@ -26,13 +26,13 @@ _AUTOSCALERS = ("kube-controller-manager", "keda", "keda-operator", HOLDER)
 class ReplicasStep:
     """What must happen to spec.replicas before the object is applied.
 
-    ``obj`` is what to apply. ``hold`` is the live count that HOLDER takes over first; ``assign`` a count that
-    replaces the one of a retired autoscaler. At most one of them is set.
+    ``obj`` is what to apply. ``hold`` is the live count that HOLDER takes over first; ``retired`` tells that only an
+    autoscaler that is gone objects to our count.
     """
 
     obj: dict[str, Any]
     hold: Optional[int] = None
-    assign: Optional[int] = None
+    retired: bool = False
 
 
 def replicas_step(wanted: dict[str, Any], live: Optional[Mapping[str, Any]], autoscaled: bool) -> ReplicasStep:
@@ -49,7 +49,7 @@ def replicas_step(wanted: dict[str, Any], live: Optional[Mapping[str, Any]], aut
     retired = any(owner in _AUTOSCALERS for owner in owners) and all(
         owner in _AUTOSCALERS or owner == MANAGER for owner in owners
     )
-    return ReplicasStep(wanted, assign=count if retired and count != current else None)
+    return ReplicasStep(wanted, retired=retired)
 
 
 def replicas_owners(live: Mapping[str, Any]) -> list[str]:

@@ -64,7 +64,7 @@ def make(api_version: str, kind: str, name: str, labels: Mapping[str, str], name
 
 
 def namespace_object(fleet: Fleet, role: str, name: str) -> dict[str, Any]:
-    """A namespace; one that exists without our labels stays as it is."""
+    """A namespace; one that exists stays as it is, because roles may share it."""
     return make("v1", "Namespace", name, ownership(fleet, role))
 
 
