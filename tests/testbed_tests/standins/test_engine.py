@@ -78,7 +78,11 @@ def test_a_full_cache_preempts_the_newest_which_then_starts_over() -> None:
     old, new = Request(400, 300), Request(400, 300)
     tight.submit(old, 0.0)
     tight.submit(new, 0.0)
+    behind = Request(400, 10)
+    tight.submit(behind, 0.0)
     play(tight)
+    assert behind.scheduled is not None and new.finished is not None
+    assert behind.scheduled > new.finished - 300 * 0.1
     assert (old.preemptions, new.preemptions) == (0, 1)
     assert tight.stats.preemptions == 1
     assert (old.generated, new.generated) == (300, 300)

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from testbed.api import Json
-from testbed.standins.load import LoadOptions, LoadProfile, run_load
-from testbed.standins.vllm_pods import podspec
+from testbed.standins.load import LoadOptions, LoadProfile, LoadResult, run_load
+from testbed.standins.vllm_pods import podspec, server
 from testbed.standins.vllm_pods.knobs import Knobs
 
 from .fake_api import FakeApi
@@ -58,6 +60,11 @@ def test_the_way_to_ready(journal: Path) -> None:
         ("Running", "running", True),
         ("Succeeded", "terminated", False),
     ]
+    # A network, and with it an address, comes before the first container.
+    assert [
+        {each["type"]: each["status"] for each in status["conditions"]}["PodReadyToStartContainers"]
+        for status in scenario.fake.statuses
+    ] == ["False", "True", "True", "True", "False"]
     wanted = ["Pulling", "Pulled", "Created", "Started", "Killing"]
     assert [reason for reason in scenario.fake.reasons() if reason != "Unhealthy"] == wanted
     assert scenario.fake.deleted == [{"gracePeriodSeconds": 0, "preconditions": {"uid": "u"}}]
@@ -121,7 +128,8 @@ def test_the_end_of_the_grace_period_cuts_connections(journal: Path) -> None:
     assert scenario.fake.statuses[-1]["phase"] == "Failed"
 
 
-def test_an_abort_can_hang_until_the_process_is_killed(journal: Path) -> None:
+def test_an_abort_can_hang_until_the_process_is_killed(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_FLUSH_S", 0.01)
     answers: list[Any] = []
 
     async def act(scenario: Scenario) -> None:
@@ -129,7 +137,7 @@ def test_an_abort_can_hang_until_the_process_is_killed(journal: Path) -> None:
 
     scenario = play(new_pod(annotations={"testbed.gpufleet.io/on-abort": "hang"}), journal, act)
     assert all(isinstance(answer, aiohttp.ClientError) for answer in answers)
-    assert [counts(line) for line in scenario.exits()] == [{"lost": 3}]
+    assert [(line["exit_code"], counts(line)) for line in scenario.exits()] == [(137, {"lost": 3})]
 
 
 def test_a_drain_accepts_and_aborts_and_stays_healthy(journal: Path) -> None:
@@ -171,7 +179,8 @@ def test_a_pod_that_vanishes_loses_what_is_in_flight(journal: Path) -> None:
             request = asyncio.create_task(complete(session, url, 5000))
             await asyncio.sleep(0.1)
             scenario.life.cancel()
-            await scenario.worker.vanished()
+            # At once: nobody waits for what is under way, as an orderly end would.
+            await asyncio.wait_for(scenario.worker.vanished(), server._FLUSH_S / 2)
             with pytest.raises(aiohttp.ClientError):
                 await request
 
@@ -291,3 +300,35 @@ def test_a_replay_without_a_pod_loses_all() -> None:
     result = run_load(fake.api(), "ns", "m", profile, LoadOptions(even=True))
     fake.end()
     assert (result.sent, result.lost, dict(result.reasons)) == (5, 5, {"no ready pod": 5})
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "counted"), [(None, (0, 0, 5)), ("abort", (0, 5, 0)), ("length", (5, 0, 0)), ("stop", (5, 0, 0))]
+)
+def test_how_a_stream_ends_decides(finish_reason: str | None, counted: tuple[int, int, int]) -> None:
+    """Without a finish reason the process died under way."""
+    chunk = {"choices": [{"text": " a", "finish_reason": finish_reason}]}
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        return response
+
+    async def run() -> LoadResult:
+        app = web.Application()
+        app.add_routes([web.post("/v1/completions", stream)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.251.200.1", 8000).start()
+        pod = new_pod()
+        pod["status"] = {"podIP": "10.251.200.1", "conditions": [{"type": "Ready", "status": "True"}]}
+        fake = FakeApi(pod, {})
+        profile = LoadProfile.from_steps([{"rate": 100, "for": "50ms"}])
+        result = await asyncio.to_thread(run_load, fake.api(), "ns", "m", profile, LoadOptions(even=True))
+        fake.end()
+        await runner.cleanup()
+        return result
+
+    result = asyncio.run(run())
+    assert (result.finished, result.aborted, result.lost) == counted

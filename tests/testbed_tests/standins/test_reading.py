@@ -13,6 +13,7 @@ from testbed.standins.durations import seconds
 from testbed.standins.vllm_pods import admission, arguments, knobs, podspec
 from testbed.standins.vllm_pods.images import Addresses, listen_address
 from testbed.standins.vllm_pods.knobs import Knobs
+from testbed.standins.vllm_pods.status import PodStatus
 
 CONTAINER = {
     "name": "vllm",
@@ -91,6 +92,15 @@ def test_admission(allocatable: dict[str, str], has_gpu: bool, rejected: bool) -
 
 def test_a_pod_without_gpu_request_needs_none() -> None:
     assert admission.admit({"spec": {"containers": [{"name": "vllm"}]}}, {}).has_gpu
+
+
+def test_a_condition_keeps_the_time_of_its_last_change() -> None:
+    old = "2020-01-01T00:00:00Z"
+    known = [{"type": kind, "status": "True", "lastTransitionTime": old} for kind in ("Initialized", "Ready")]
+    pod = {"spec": {"containers": [{"name": "vllm", "image": "i"}]}, "status": {"conditions": known}}
+    written = {each["type"]: each for each in PodStatus(pod).as_json(1)["status"]["conditions"]}
+    assert written["Initialized"]["lastTransitionTime"] == old
+    assert (written["Ready"]["status"], written["Ready"]["lastTransitionTime"] > old) == ("False", True)
 
 
 def test_flags_in_both_spellings() -> None:
