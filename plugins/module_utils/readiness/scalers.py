@@ -35,7 +35,10 @@ def scaled_object(obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]) -> S
         message, fix = f"is paused by {', '.join(paused)}", "Remove the annotation when the pause is over."
         return State(True, "paused", (waiting(obj, "paused", message, fix),))
     ready, fallback = condition(obj, "Ready"), condition(obj, "Fallback")
-    if not ready.true:
+    # A health update of KEDA v2.20.2 writes all conditions as it read them before Ready was set (UpdateHealthStatus in
+    # pkg/fallback/fallback.go), and Ready is Unknown until it polls again, 30 s later. The HPA is witness until then.
+    lost = not (ready.true or ready.reason) and bool(fallback.reason)
+    if not ready.true and not lost:
         return _not_ready(obj)
     if fallback.true:
         message = f"has no value for a trigger, and its fallback stands in: {fallback.why}"
