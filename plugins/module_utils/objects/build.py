@@ -47,6 +47,7 @@ COMPONENTS: dict[str, Component] = {
             ("karpenter.sh/v1", "NodePool"),
             ("apps/v1", "Deployment"),
         ),
+        absent=karpenter.absent,
     ),
     vllm.ROLE: Component(
         vllm.build,

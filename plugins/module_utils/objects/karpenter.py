@@ -17,6 +17,7 @@ from .meta import (
     GPU_TOLERATION,
     POOL_LABEL,
     READY_TAINT,
+    Ref,
     make,
     namespace_object,
     ownership,
@@ -56,6 +57,16 @@ def build(fleet: Fleet) -> list[dict[str, Any]]:
     classes = [_node_class(fleet, pool) for pool in provisioned if not pool.node_class]
     pools = [_node_pool(fleet, pool) for pool in provisioned]
     return shared + classes + pools + [_placeholders(fleet, pool) for pool in warm]
+
+
+def absent(fleet: Fleet) -> list[Ref]:
+    """Placeholders of pools that keep no node warm any more: left alone they would hold their GPUs."""
+    pools = [pool for pool in fleet.pools if pool.provisioned and not warm_count(pool)]
+    return [Ref("apps/v1", "Deployment", fleet.cluster.namespace, _placeholder_name(pool)) for pool in pools]
+
+
+def _placeholder_name(pool: GpuPool) -> str:
+    return f"warm-{pool.name}"
 
 
 def warm_count(pool: GpuPool) -> int:
@@ -133,7 +144,7 @@ def _placeholders(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
     labels = ownership(fleet, ROLE, pool=pool.name)
     selector: Mapping[str, str] = {"app.kubernetes.io/name": "warm", POOL_LABEL: pool.name}
     gpus = {GPU_RESOURCE: str(pool.gpus_per_node)}
-    deployment = make("apps/v1", "Deployment", f"warm-{pool.name}", labels, fleet.cluster.namespace)
+    deployment = make("apps/v1", "Deployment", _placeholder_name(pool), labels, fleet.cluster.namespace)
     deployment["spec"] = {
         "replicas": warm_count(pool),
         "selector": {"matchLabels": dict(selector)},
