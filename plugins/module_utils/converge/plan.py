@@ -95,7 +95,8 @@ def orphans(listed: Iterable[Mapping[str, Any]], wanted: Collection[Ref]) -> lis
 def orphan_finding(ref: Ref, kept_because: str = "") -> Finding:
     """What a run says of an object that it leaves behind."""
     message = "is no longer declared" + (f", and is kept because {kept_because}" if kept_because else "")
-    fix = "Declare it again, or run with gpufleet_prune=true to delete it."
+    rest = "move what runs there, then run again." if kept_because else "run with gpufleet_prune=true to delete it."
+    fix = f"Declare it again, or {rest}"
     return Finding("orphan", Severity.WARNING, message, object=str(ref), fix=fix)
 
 

@@ -110,6 +110,15 @@ def test_pods_that_hold_a_pool(pod: dict[str, Any], in_use: bool) -> None:
     assert bool(gpu_pods_on_pool(pool_with(pod).cluster(), "h100")) is in_use
 
 
+@pytest.mark.parametrize("warm", [None, {"count": 0}])
+def test_nodes_that_need_not_be_warm_any_more_are_let_go_without_prune(warm: Any) -> None:
+    api = converged()
+    result = run(api, "karpenter", ("pools[0].nodes.warm", warm))
+    assert result.actions == {"Deployment gpufleet/warm-h100": "delete"}
+    assert [finding.object for finding in result.findings] == ["PriorityClass gpufleet-warm"]
+    assert run(api, "karpenter", ("pools[0].nodes.warm", warm)).actions == {}
+
+
 def test_nothing_is_written_when_one_deletion_is_refused() -> None:
     api = converged()
     message = 'services "qwen" is forbidden: User "x" cannot delete resource "services" in API group ""'

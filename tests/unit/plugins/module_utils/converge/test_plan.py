@@ -118,6 +118,7 @@ def test_orphans_are_ours_unwanted_and_made_by_us_not_by_a_controller() -> None:
 def test_orphans_are_told(because: str, message: str) -> None:
     finding = orphan_finding(Ref("karpenter.sh/v1", "NodePool", "", "old"), because)
     assert (finding.id, finding.object, finding.message) == ("orphan", "NodePool old", message)
+    assert ("gpufleet_prune" in finding.fix) is (not because)
 
 
 def test_the_selector_of_a_role() -> None:

@@ -14,8 +14,6 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declaratio
 from hypothesis import given
 from hypothesis import strategies as st
 
-promql = pytest.importorskip("promql_parser")
-
 
 def scaled(*changes: tuple[str, Any]) -> dict[str, Any]:
     """The ScaledObject of the first model."""
@@ -57,6 +55,7 @@ def test_both_metrics_are_errors_when_they_are_missing() -> None:
 
 
 def test_every_query_parses() -> None:
+    promql = pytest.importorskip("promql_parser")
     for trigger in scaled()["spec"]["triggers"]:
         assert promql.parse(trigger["metadata"]["query"])
 
