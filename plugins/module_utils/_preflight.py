@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ._cluster import Cluster
@@ -65,7 +65,7 @@ class Preflight:
             try:
                 found += check()
             except ClusterError as error:
-                unread += _without_permission(error)
+                unread += error.when_denied(Severity.WARNING)
         # Calls that the run itself needs are named by the access reviews, all of them at once.
         named = any(finding.id == "missing-permission" for finding in found)
         findings = [*found, *([] if named else unread), *declaration_findings(self.fleet)]
@@ -77,7 +77,7 @@ class Preflight:
         try:
             system = self.cluster.get(Ref("v1", "Namespace", "", "kube-system")) or {}
         except ClusterError as error:
-            return _without_permission(error, Severity.ERROR)
+            return error.when_denied(Severity.ERROR)
         live = str(system.get("metadata", {}).get("uid", ""))
         if declared is None:
             message = "is not set, so that a wrong kubeconfig goes unnoticed"
@@ -143,7 +143,7 @@ class Preflight:
             deleted=self._targets((ref.api_version, ref.kind, ref.namespace) for ref in self._retired),
             read=self._targets((*_HPA, namespace) for namespace in sorted(scaled)),
             listed=self._targets((*kind, "") for kind in [*kinds, *scalers]),
-            explained=self._targets(("v1", "Pod", namespace) for namespace in sorted(workloads)),
+            explained=self._targets(("v1", kind, name) for name in sorted(workloads) for kind in ("Pod", "Event")),
         )
         self.calls_checked = len(calls)
         allowed = self.cluster.in_parallel(self._may, calls)
@@ -230,13 +230,6 @@ class Preflight:
                 pool = self.fleet.pool(model.pool)
                 findings += model_findings(f"gpufleet_models[{index}]", pool, by_pool[model.pool], pod)
         return findings
-
-
-def _without_permission(error: ClusterError, severity: Severity = Severity.WARNING) -> list[Finding]:
-    """A check that the user may not make is told, and no reason to stop; anything else is."""
-    if any(finding.id != "missing-permission" for finding in error.findings):
-        raise error
-    return [replace(finding, severity=severity) for finding in error.findings]
 
 
 def _namespace(obj: Mapping[str, Any]) -> str:

@@ -13,12 +13,12 @@ from enum import Enum
 from typing import Any, Optional
 
 from ._cluster import Cluster
-from .errors import ClusterError, InvalidInput
+from ._explain import Explainer
+from .errors import InvalidInput
 from .findings import Finding, Severity, Verdict, verdict_of
 from .fleet.fields import NAMESPACE, OBJECT_NAME, Duration, FieldType, Problems, Text
-from .objects.meta import POOL_LABEL, Ref
-from .readiness.nodes import capacity_reasons, node_claim
-from .readiness.pods import pod_reasons, summary
+from .objects.meta import Ref
+from .readiness.nodes import node_claim
 from .readiness.predicates import ready
 from .readiness.scalers import hpa_name, scaled_object
 from .readiness.state import State, by_likelihood
@@ -113,8 +113,9 @@ class Waiter:
             self.cluster.sleep(_POLL_S)
 
     def _unfinished(self, waiting: Sequence[tuple[Ref, State]], said: Sequence[Finding]) -> Step:
-        reasons = [reason for ref, state in waiting for reason in self._reasons(ref, state)]
-        findings = by_likelihood(list(dict.fromkeys([*reasons, *said])))
+        behind = Explainer(self.cluster, self.now(), self.options.patience_s)
+        reasons = [reason for ref, state in waiting for reason in self._reasons(ref, state, behind)]
+        findings = by_likelihood(dict.fromkeys([*reasons, *said, *behind.unseen]))
         broken = verdict_of(findings) is Verdict.BROKEN
         ref, state = waiting[0]
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
@@ -131,16 +132,14 @@ class Waiter:
             return State(obj is None, "still there" if obj else "gone")
         if obj is None:
             fix = "See whether what makes it runs, and whether the cluster serves its kind."
-            return State(
-                False,
-                "does not exist",
-                (Finding("object-missing", Severity.WARNING, "does not exist", str(ref), fix=fix),),
-            )
+            missing = Finding("object-missing", Severity.WARNING, "does not exist", str(ref), fix=fix)
+            return State(False, missing.message, (missing,))
         return self._readiness(ref, obj) if self.options.until is Until.READY else State(True, "exists")
 
     def _readiness(self, ref: Ref, obj: Mapping[str, Any]) -> State:
         if ref.kind == "ScaledObject":
-            return scaled_object(obj, self.cluster.get(_hpa_ref(ref.namespace, hpa_name(obj))))
+            hpa = Ref("autoscaling/v2", "HorizontalPodAutoscaler", ref.namespace, hpa_name(obj))
+            return scaled_object(obj, self.cluster.get(hpa))
         if ref.kind == "NodeClaim":
             return node_claim(obj, self.now())
         state = ready(obj)
@@ -157,53 +156,10 @@ class Waiter:
                 return int(hpa["spec"].get("minReplicas", 1))
         return None
 
-    def _reasons(self, ref: Ref, state: State) -> list[Finding]:
+    def _reasons(self, ref: Ref, state: State, behind: Explainer) -> list[Finding]:
         """Why an object is not ready: what it says itself, and what the objects behind it say."""
         found = list(state.reasons)
-        try:
-            found += self._behind(ref)
-        except ClusterError as error:
-            # Not to be allowed to look for reasons is no reason to stop waiting.
-            found += [finding for finding in error.findings if finding.id == "missing-permission"]
-            if not found:
-                raise
+        if self.options.until is Until.READY and ref.kind in ("Deployment", "ScaledObject"):
+            found += behind.deployment(ref) if ref.kind == "Deployment" else behind.scaled_object(ref)
         fix = "See its status, finalizers and events."
         return found or [Finding("not-ready", Severity.WARNING, f"is {state.progress}", str(ref), fix=fix)]
-
-    def _behind(self, ref: Ref) -> list[Finding]:
-        if self.options.until is not Until.READY:
-            return []
-        if ref.kind == "ScaledObject":
-            return self._behind_target(ref)
-        return self._behind_deployment(ref) if ref.kind == "Deployment" else []
-
-    def _behind_target(self, ref: Ref) -> list[Finding]:
-        """Without a replica there is no metric: then the reasons of the workload are the ones that count."""
-        scaled = self.cluster.get(ref)
-        target = (scaled or {}).get("spec", {}).get("scaleTargetRef", {})
-        name, workload = target.get("name", ""), Ref("apps/v1", "Deployment", ref.namespace, target.get("name", ""))
-        found = self.cluster.get(workload) if name and target.get("kind", "Deployment") == "Deployment" else None
-        if found is None or found.get("status", {}).get("availableReplicas"):
-            return []
-        return [*ready(found).reasons, *self._behind_deployment(workload)]
-
-    def _behind_deployment(self, ref: Ref) -> list[Finding]:
-        found = self.cluster.get(ref)
-        if found is None:
-            return []
-        labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"].get("matchLabels", {}).items())
-        pods = self.cluster.list_objects("v1", "Pod", ref.namespace, labels=labels)
-        reasons = [reason for pod in pods for reason in pod_reasons(pod, self.now(), self.options.patience_s)]
-        pool = found["spec"]["template"]["spec"].get("nodeSelector", {}).get(POOL_LABEL)
-        if pool and any(reason.id == "unschedulable" for reason in reasons):
-            reasons += self._behind_pool(pool)
-        return summary(reasons)
-
-    def _behind_pool(self, pool: str) -> list[Finding]:
-        claims = self.cluster.list_objects("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={pool}")
-        node_pool = self.cluster.get(Ref("karpenter.sh/v1", "NodePool", "", pool))
-        return capacity_reasons(node_pool, claims, self.now())
-
-
-def _hpa_ref(namespace: str, name: str) -> Ref:
-    return Ref("autoscaling/v2", "HorizontalPodAutoscaler", namespace, name)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from .findings import Finding
+from .findings import Finding, Severity
 
 
 class GpufleetError(Exception):
@@ -29,6 +30,12 @@ class InvalidInput(GpufleetError):
 
 class ClusterError(GpufleetError):
     """The cluster cannot be reached, or does not answer as a Kubernetes API server does."""
+
+    def when_denied(self, severity: Severity) -> list[Finding]:
+        """The findings in another severity where only a permission is missing; anything else is raised."""
+        if any(finding.id != "missing-permission" for finding in self.findings):
+            raise self
+        return [replace(finding, severity=severity) for finding in self.findings]
 
 
 class ApplyError(GpufleetError):

@@ -49,21 +49,20 @@ class Stepper(ActionBase):
         return {key: value for key, value in step.items() if key not in ("next", "timeout_s")}
 
     def _go_on(self, step: Result) -> Result:
-        total, worked = step["timeout_s"], self._elapsed()
+        total, worked, said, pause = step["timeout_s"], self._elapsed(), step["progress"], step["next"]
         while not step["done"] and step["verdict"] != "broken":
             left = total - self._elapsed()
             if left <= 0:
                 return {**step, "failed": True, "msg": f"{step['msg']} Gave up after {format_duration(total)}."}
-            self._show(step["progress"], total)
-            self.sleep(min(step["next"], left))
+            self._show(said, total)
+            self.sleep(min(pause, left))
             answer = self._step({**self._task.args, "timeout": f"{max(int(left), 0)}s"})
             if not answer.get("failed"):
-                step, worked = answer, self._elapsed()
+                step, worked, said, pause = answer, self._elapsed(), answer["progress"], answer["next"]
             elif self._elapsed() - worked > _HICCUP_S:
                 return answer
             else:
-                self._show(str(answer.get("msg")), total)
-                self.sleep(_RETRY_S)
+                said, pause = str(answer.get("msg")), _RETRY_S
         return step if step["done"] else {**step, "failed": True}
 
     def _step(self, args: Mapping[str, Any]) -> Result:

@@ -86,6 +86,17 @@ def capacity_reasons(
     return [*node_pool(pool).reasons, *(unhealthy if health.false else []), *coming, *full]
 
 
+def unbought(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Why Karpenter buys no node for a pod, from its events for it (v1.14 pkg/controllers/provisioning/scheduling)."""
+    messages = [str(event.get("message", "")) for event in events]
+    if not messages:
+        return []
+    # What follows repeats the whole requirements of the pod.
+    said = messages[-1].split(", requirements=")[0].split("Failed to schedule pod, ")[-1]
+    fix = "Give its pool instance types that fit, or ask for less."
+    return [waiting(pod, "no-capacity", f"Karpenter buys no node for it: {said}", fix)]
+
+
 def _full(pool: Mapping[str, Any]) -> list[Finding]:
     """Limits and status.resources count alike (Karpenter v1.14 pkg/apis/v1/nodepool.go, Limits.ExceededBy)."""
     limits, used = pool["spec"].get("limits") or {}, pool.get("status", {}).get("resources") or {}

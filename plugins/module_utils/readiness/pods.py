@@ -72,8 +72,8 @@ def _unscheduled(pod: Mapping[str, Any], now: datetime) -> Finding:
     if not scheduled.false:
         message, fix = f"no scheduler has looked at it{for_long(since, now)}", "See whether the scheduler runs."
         return waiting(pod, "unschedulable", message, fix)
-    fix = "Give its pool more or larger nodes, or ask for less."
-    return waiting(pod, "unschedulable", f"unschedulable{for_long(since, now)} because {scheduled.why}", fix)
+    fix, why = "Give its pool more or larger nodes, or ask for less.", scheduled.message or scheduled.reason
+    return waiting(pod, "unschedulable", f"unschedulable{for_long(since, now)} because {' '.join(why.split())}", fix)
 
 
 def _silent(pod: Mapping[str, Any], since: str, now: datetime) -> Finding:
@@ -129,7 +129,7 @@ def _crash(
     metadata = pod["metadata"]
     logs = f"kubectl logs -n {metadata.get('namespace', '')} {metadata['name']} -c {name} --previous"
     memory = "Raise its memory. " if ended and ended.get("reason") == "OOMKilled" else ""
-    return waiting(pod, "crash-loop", message, f"{memory}See: {logs}")
+    return waiting(pod, "crash-loop", message, f"{memory}Run {logs} to see why.")
 
 
 def _running(pod: Mapping[str, Any], container: Mapping[str, Any], since: str, now: datetime) -> Finding:

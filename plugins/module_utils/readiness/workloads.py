@@ -25,8 +25,10 @@ def deployment(obj: Mapping[str, Any], floor: Optional[int] = None) -> State:
         return State(False, "not yet seen by its controller", _failure(obj))
     updated, available = int(status.get("updatedReplicas", 0)), int(status.get("availableReplicas", 0))
     old = int(status.get("replicas", 0)) - updated
-    if updated < wanted or (old > 0 and wanted):
+    if updated < wanted:
         return State(False, f"{updated} of {wanted} replicas have the newest template", _failure(obj))
+    if old > 0 and wanted:
+        return State(False, f"{old} replicas of an older template are left", _failure(obj))
     if available < wanted:
         return State(False, f"{available} of {wanted} replicas available", _failure(obj))
     return State(True, f"{available} of {wanted} replicas available")

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look behind an object that is not ready: at its pods, their nodes, and what Karpenter says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from ._cluster import Cluster
+from .errors import ClusterError
+from .findings import Finding, Severity
+from .objects.meta import POOL_LABEL, Ref
+from .readiness.nodes import capacity_reasons, unbought
+from .readiness.pods import pod_reasons, summary
+from .readiness.predicates import ready
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Explainer:
+    """Reasons as of ``now``. What the user may not read is told in ``unseen``, and is no reason to stop waiting."""
+
+    cluster: Cluster
+    now: datetime
+    patience_s: int
+    unseen: list[Finding] = field(default_factory=list)
+
+    def scaled_object(self, ref: Ref) -> list[Finding]:
+        """Without a replica there is no metric: then the reasons of the workload are the ones that count."""
+        scaled = self._get(ref)
+        target = (scaled or {}).get("spec", {}).get("scaleTargetRef", {})
+        workload = Ref("apps/v1", target.get("kind", "Deployment"), ref.namespace, target.get("name", ""))
+        if scaled is None or workload.kind != "Deployment":
+            return []
+        found = self._get(workload)
+        if found is None or found.get("status", {}).get("availableReplicas"):
+            return []
+        return [*ready(found).reasons, *self.deployment(workload)]
+
+    def deployment(self, ref: Ref) -> list[Finding]:
+        """Reasons of its pods, and of the nodes that they wait for."""
+        found = self._get(ref)
+        if found is None:
+            return []
+        labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"].get("matchLabels", {}).items())
+        pods = self._list("v1", "Pod", ref.namespace, labels=labels)
+        reasons = [reason for pod in pods for reason in pod_reasons(pod, self.now, self.patience_s)]
+        pool = found["spec"]["template"]["spec"].get("nodeSelector", {}).get(POOL_LABEL)
+        homeless = [reason.object for reason in reasons if reason.id == "unschedulable"]
+        nodes = self._nodes(pool, homeless[0], pods) if pool and homeless else []
+        return [*nodes, *summary(reasons)]
+
+    def _nodes(self, pool: str, homeless: str, pods: Sequence[dict[str, Any]]) -> list[Finding]:
+        """Why Karpenter has no node for the pods of a pool."""
+        claims = self._list("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={pool}")
+        node_pool = self._get(Ref("karpenter.sh/v1", "NodePool", "", pool))
+        reasons = capacity_reasons(node_pool, claims, self.now)
+        if reasons or node_pool is None:
+            return reasons
+        pod = next(pod for pod in pods if homeless.endswith(f"/{pod['metadata']['name']}"))
+        metadata = pod["metadata"]
+        fields = f"involvedObject.name={metadata['name']},reason=FailedScheduling,source=karpenter"
+        return unbought(pod, self._list("v1", "Event", metadata["namespace"], fields=fields))
+
+    def _get(self, ref: Ref) -> Any:
+        return self._look(lambda: self.cluster.get(ref), None)
+
+    def _list(
+        self, api_version: str, kind: str, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> list[dict[str, Any]]:
+        return self._look(lambda: self.cluster.list_objects(api_version, kind, namespace, labels, fields), [])
+
+    def _look(self, read: Callable[[], _T], unknown: _T) -> _T:
+        try:
+            return read()
+        except ClusterError as error:
+            self.unseen += error.when_denied(Severity.WARNING)
+            return unknown

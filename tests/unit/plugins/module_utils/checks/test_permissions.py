@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every call of a run is asked for once, and each denied one is a finding that names user, verb, resource and place."""
+
+from __future__ import annotations
+
+from ansible_collections.gpufleet.llm.plugins.module_utils.checks.permissions import (
+    Access,
+    Target,
+    needed,
+    permission_findings,
+)
+
+DEPLOYMENTS = Target("apps", "deployments", "inference")
+SERVICES = Target("", "services", "inference")
+NODE_POOLS = Target("karpenter.sh", "nodepools", "")
+
+
+def test_each_call_once() -> None:
+    calls = needed(
+        applied=[DEPLOYMENTS, SERVICES, DEPLOYMENTS],
+        deleted=[SERVICES],
+        read=[SERVICES],
+        listed=[NODE_POOLS],
+        explained=[],
+    )
+    assert sorted((call.verb, call.target.resource) for call in calls) == [
+        ("create", "deployments"),
+        ("create", "services"),
+        ("delete", "services"),
+        ("get", "deployments"),
+        ("get", "services"),
+        ("list", "nodepools"),
+        ("patch", "deployments"),
+        ("patch", "services"),
+    ]
+
+
+def test_what_is_needed_anyway_is_not_optional() -> None:
+    (call,) = needed(applied=[], deleted=[], read=[], listed=[SERVICES], explained=[SERVICES])
+    assert not call.optional
+
+
+def test_a_review_asks_for_all_that_decides() -> None:
+    assert Access("patch", DEPLOYMENTS).attributes() == {
+        "verb": "patch",
+        "group": "apps",
+        "resource": "deployments",
+        "namespace": "inference",
+    }
+
+
+def test_denied_calls_by_name() -> None:
+    denied = [Access("patch", DEPLOYMENTS), Access("list", NODE_POOLS), Access("list", SERVICES, optional=True)]
+    assert [(finding.severity.value, finding.message) for finding in permission_findings(denied, "ci")] == [
+        ("error", "ci may not patch deployments.apps in namespace inference"),
+        ("error", "ci may not list nodepools.karpenter.sh in the whole cluster"),
+        ("warning", "ci may not list services in namespace inference"),
+    ]

@@ -1,0 +1,37 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Versions outside the tested ones are warnings, unknown ones are told, none of them stops a run."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.gpufleet.llm.plugins.module_utils.checks.versions import version_findings
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "findings"),
+    [
+        pytest.param("Kubernetes", "v1.33.0", [], id="first"),
+        pytest.param("Kubernetes", "v1.35.4-eks-5e0fdde", [], id="last, with a suffix"),
+        pytest.param("Kubernetes", "v1.36.0", ["unsupported-version"], id="above"),
+        pytest.param("Kubernetes", "v1.4.0", ["unsupported-version"], id="numbers, not text"),
+        pytest.param("KEDA", "2.20.2", [], id="KEDA"),
+        pytest.param("KEDA", "2.19.0", ["unsupported-version"], id="older KEDA"),
+        pytest.param("Karpenter", None, ["unknown-version"], id="says nothing"),
+        pytest.param("Karpenter", "latest", ["unknown-version"], id="says nothing useful"),
+        pytest.param("vLLM", "0.32.0", [], id="vLLM"),
+        pytest.param("vLLM", "0.9.2", ["unsupported-version"], id="without the metrics"),
+    ],
+)
+def test_version(name: str, version: str | None, findings: list[str]) -> None:
+    assert [finding.id for finding in version_findings({name: version})] == findings
+
+
+def test_the_line_says_what_is_tested_and_why() -> None:
+    (older,), (newer,) = version_findings({"KEDA": "2.19.0"}), version_findings({"Kubernetes": "v1.36.0"})
+    assert older.line().startswith("KEDA: version 2.19.0 is outside 2.20, and ")
+    assert (
+        newer.line()
+        == "Kubernetes: version v1.36.0 is outside 1.33 to 1.35, and KEDA 2.20 is not tested on it. Run 1.33 to 1.35."
+    )

@@ -1,0 +1,239 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What preflight refuses, what it warns of, and that it writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible_collections.gpufleet.llm.plugins.module_utils._preflight import Preflight
+from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError
+from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
+from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import READY_TAINT
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import VALID, fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, Call, FakeApi, status
+
+pytest.importorskip("urllib3")
+pytest.importorskip("kubernetes")
+
+UID = VALID["cluster"]["uid"]
+ALL = ("karpenter", "vllm", "keda")
+NAMES = {"karpenter": ("karpenter", "1.14.3"), "keda": ("keda-operator", "2.20.2")}
+LABELLED = {"app.kubernetes.io/managed-by": "gpufleet"}
+
+
+class Api(FakeApi):
+    """A cluster on which the valid declaration works, and that answers reviews; ``deny`` picks the calls it forbids."""
+
+    def __init__(self, *missing: str) -> None:
+        super().__init__(*missing)
+        self.deny: Callable[[dict[str, str]], bool] = lambda attributes: False
+        self.version = "v1.35.4"
+        self.kinds["v1"] = {**self.kinds["v1"], "Event": ("events", True)}
+        crd = {"CustomResourceDefinition": ("customresourcedefinitions", False)}
+        self.kinds["apiextensions.k8s.io/v1"] = crd
+        if "readiness.node.x-k8s.io/v1alpha1" not in missing:
+            self.kinds["readiness.node.x-k8s.io/v1alpha1"] = {"NodeReadinessRule": ("nodereadinessrules", False)}
+            self.add(
+                observed.observed(
+                    "readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule", "gpu", spec={"taint": READY_TAINT}
+                )
+            )
+        self.add(observed.observed("v1", "Namespace", "kube-system", metadata={"uid": UID}))
+        self.add(observed.observed("karpenter.kwok.sh/v1alpha1", "KWOKNodeClass", "shared"))
+        self.add(node())
+        for name, version in NAMES.values():
+            labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/version": version}
+            self.add(observed.observed("apps/v1", "Deployment", name, "system", metadata={"labels": labels}))
+
+    def _answer(self, call: Call) -> Answer:
+        if call.path == "/version":
+            return Answer(200, {"gitVersion": self.version})
+        if call.path.endswith("/selfsubjectreviews"):
+            return Answer(201, {"status": {"userInfo": {"username": "ci"}}})
+        if call.path.endswith("/selfsubjectaccessreviews"):
+            attributes = (call.body or {})["spec"]["resourceAttributes"]
+            return Answer(201, {"status": {"allowed": not self.deny(attributes)}})
+        return super()._answer(call)
+
+
+def node(name: str = "n1", **allocatable: str) -> dict[str, Any]:
+    """A node of the existing pool."""
+    room = {"cpu": "96", "memory": "1Ti", "nvidia.com/gpu": "8", **allocatable}
+    return observed.observed(
+        "v1", "Node", name, metadata={"labels": {"example.com/gpu": "a100"}}, status={"allocatable": room}
+    )
+
+
+def findings(api: FakeApi, *changes: tuple[str, Any], components: tuple[str, ...] = ALL) -> list[Finding]:
+    """What preflight says of the valid declaration with changes."""
+    return Preflight(api.cluster(), fleet(*changes), components).run()
+
+
+def ids(found: list[Finding]) -> list[str]:
+    """Ids, in order."""
+    return [finding.id for finding in found]
+
+
+def test_all_well() -> None:
+    api = Api()
+    checks = Preflight(api.cluster(), fleet(), ALL)
+    assert checks.run() == []
+    assert checks.versions == {"Kubernetes": "v1.35.4", "KEDA": "2.20.2", "Karpenter": "1.14.3", "vLLM": "0.32.0"}
+    reviews = [call for call in api.calls if call.path.endswith("/selfsubjectaccessreviews")]
+    assert checks.calls_checked == len(reviews) == len({str(call.body) for call in reviews})
+    assert [call for call in api.writes() if call not in reviews] == []
+
+
+def test_another_cluster_is_left_alone() -> None:
+    api = Api()
+    (finding,) = findings(api, ("cluster.uid", "00000000-0000-0000-0000-000000000000"))
+    assert (finding.id, finding.severity, UID in finding.message) == ("wrong-cluster", Severity.ERROR, True)
+    assert {call.path for call in api.calls} == {"/api/v1", "/api/v1/namespaces/kube-system"}
+
+
+def test_the_first_use_prints_the_line_to_add() -> None:
+    (finding,) = findings(Api(), ("cluster.uid", None))
+    assert (finding.id, finding.severity) == ("cluster-uid-missing", Severity.WARNING)
+    assert finding.fix == f"Add this line to gpufleet_cluster: uid: {UID}"
+
+
+@pytest.mark.parametrize(
+    ("api_version", "expected"),
+    [
+        pytest.param("keda.sh/v1alpha1", ["missing-api"] * 2, id="KEDA"),
+        pytest.param("karpenter.kwok.sh/v1alpha1", ["object-missing"], id="the class of a named one"),
+        pytest.param("readiness.node.x-k8s.io/v1alpha1", ["ready-gate-remover-missing"], id="gate"),
+    ],
+)
+def test_missing_apis(api_version: str, expected: list[str]) -> None:
+    found = findings(Api(api_version) if api_version != "karpenter.kwok.sh/v1alpha1" else without_classes())
+    assert [finding.id for finding in found if finding.severity is Severity.ERROR] == expected
+
+
+def without_classes() -> Api:
+    """Karpenter without the node class that the pool names."""
+    api = Api()
+    api.objects = {ref: obj for ref, obj in api.objects.items() if ref.kind != "KWOKNodeClass"}
+    return api
+
+
+def test_an_api_that_the_same_run_installs_is_not_missing() -> None:
+    api = Api("keda.sh/v1alpha1")
+    assert Preflight(api.cluster(), fleet(), ALL, installed=frozenset({"keda.sh"})).run() == []
+
+
+def test_every_denied_call_is_named_with_the_user() -> None:
+    api = Api()
+    api.deny = lambda attributes: attributes["resource"] == "scaledobjects" or attributes["verb"] == "create"
+    found = findings(api)
+    messages = [finding.message for finding in found]
+    assert set(ids(found)) == {"missing-permission"}
+    assert len(messages) == len(set(messages))
+    assert "ci may not patch scaledobjects.keda.sh in namespace inference" in messages
+    assert "ci may not list scaledobjects.keda.sh in the whole cluster" in messages
+    assert "ci may not create namespaces in the whole cluster" in messages
+
+
+def test_to_explain_is_optional() -> None:
+    api = Api()
+    api.deny = lambda attributes: attributes["resource"] in ("pods", "events")
+    assert {finding.severity for finding in findings(api)} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("components", "absent"),
+    [
+        pytest.param(("karpenter",), {"scaledobjects", "services"}, id="karpenter: scalers of warm pods are read"),
+        pytest.param(("keda",), {"deployments", "nodepools"}, id="keda alone"),
+    ],
+)
+def test_only_what_the_components_need_is_asked(components: tuple[str, ...], absent: set[str]) -> None:
+    asked: list[dict[str, str]] = []
+    api = Api()
+    api.deny = lambda attributes: bool(asked.append(attributes))
+    findings(api, components=components)
+    changed = {attributes["resource"] for attributes in asked if attributes["verb"] in ("create", "patch")}
+    assert changed and not changed & absent
+
+
+def test_to_delete_is_only_asked_for_what_is_ours_and_retired() -> None:
+    asked: list[dict[str, str]] = []
+    api = Api()
+    api.deny = lambda attributes: bool(asked.append(attributes))
+    api.add(observed.scaled_object(metadata={"name": "qwen", "labels": LABELLED}))
+    assert findings(api) == []
+    assert [(entry["resource"], entry["namespace"]) for entry in asked if entry["verb"] == "delete"] == [
+        ("scaledobjects", "inference")
+    ]
+
+
+def test_a_second_autoscaler() -> None:
+    api = Api()
+    target = {"kind": "Deployment", "name": "llama-70b"}
+    api.add(observed.hpa(metadata={"name": "by-hand"}, spec={"scaleTargetRef": target}))
+    (finding,) = findings(api)
+    assert (finding.id, finding.object) == ("duplicate-scaler", "Deployment inference/llama-70b")
+
+
+def test_versions_outside_the_tested_ones_warn() -> None:
+    api = Api()
+    api.version = "v1.37.0"
+    (finding,) = findings(api)
+    assert (finding.id, finding.severity) == ("unsupported-version", Severity.WARNING)
+
+
+def test_a_version_is_read_from_the_crd_where_no_deployment_says_it() -> None:
+    api = Api()
+    api.objects = {ref: obj for ref, obj in api.objects.items() if ref.name != "keda-operator"}
+    assert ids(findings(api)) == ["unknown-version"]
+    labels = {"app.kubernetes.io/version": "2.19.0"}
+    crd = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "scaledobjects.keda.sh")
+    api.add(observed.observed(*crd, metadata={"labels": labels}))
+    assert ids(findings(api)) == ["unsupported-version"]
+
+
+def test_an_existing_pool_without_nodes() -> None:
+    (finding,) = findings(Api(), ("pools[1].node_selector", {"example.com/gpu": "b200"}))
+    assert (finding.id, finding.field) == ("pool-unschedulable", "gpufleet_pools[1].node_selector")
+
+
+def test_a_pod_that_no_node_takes() -> None:
+    (finding,) = findings(Api(), ("models[1].engine", {"memory": "2Ti"}))
+    assert (finding.id, finding.field) == ("pool-unschedulable", "gpufleet_models[1]")
+
+
+def test_what_may_not_be_read_is_a_warning() -> None:
+    api = Api()
+    api.fail(lambda call: call.path == "/api/v1/nodes", status(403, "nodes is forbidden"))
+    (finding,) = findings(api)
+    assert (finding.id, finding.severity) == ("missing-permission", Severity.WARNING)
+
+
+def test_a_cluster_that_cannot_be_told_is_an_error_beside_the_other_ones() -> None:
+    api = Api()
+    api.fail(lambda call: call.path.endswith("/kube-system"), status(403, "namespaces is forbidden"))
+    api.deny = lambda attributes: attributes["resource"] == "nodepools" and attributes["verb"] == "list"
+    assert [finding.severity for finding in findings(api)] == [Severity.ERROR, Severity.ERROR]
+
+
+def test_a_server_that_breaks_is_no_finding() -> None:
+    api = Api()
+    api.fail(lambda call: call.path == "/api/v1/nodes", status(500, "boom"))
+    with pytest.raises(ClusterError, match="boom"):
+        findings(api)
+
+
+def test_errors_come_first() -> None:
+    api = Api("readiness.node.x-k8s.io/v1alpha1")
+    assert ids(
+        findings(api, ("cluster.uid", None), ("models[0].replicas.min", 1), ("models[0].scaling.fallback.replicas", 1))
+    ) == [
+        "ready-gate-remover-missing",
+        "cluster-uid-missing",
+        "single-replica",
+    ]
