@@ -16,3 +16,8 @@ def now() -> str:
 def now_micro() -> str:
     """metav1.MicroTime."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def since(time: str) -> float:
+    """Seconds from a metav1.Time until now."""
+    return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Kubernetes API of one pod and one node, for what would otherwise need a bed."""
+"""A Kubernetes API of one pod or one node, for what would otherwise need a bed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any, cast
 
 from testbed.api import Api, Json
@@ -57,3 +58,44 @@ class FakeApi:
     def end(self) -> None:
         """Let the watching threads go."""
         self._never.set()
+
+
+class FakeNodeApi:
+    """Keeps one node and every state it went through."""
+
+    def __init__(self, node: Json) -> None:
+        self.states = [node]
+
+    def api(self) -> Api:
+        return cast(Api, self)
+
+    @property
+    def node(self) -> Json:
+        return self.states[-1]
+
+    def patch(self, path: str, body: Json, *_: Any) -> Json:
+        node = patched(self.node, body)
+        node["metadata"]["resourceVersion"] = str(len(self.states) + 1)
+        self.states.append(node)
+        return node
+
+
+def patched(item: Json, patch: Json | None) -> Json:
+    """What a strategic merge patch makes of an object: null takes away, conditions merge by type."""
+    assert patch is not None
+    result = deepcopy(item)
+    _merge(result, patch)
+    return result
+
+
+def _merge(target: Json, patch: Json) -> None:
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif key == "conditions":
+            kept = [each for each in target.get(key, []) if each["type"] not in {new["type"] for new in value}]
+            target[key] = kept + value
+        elif isinstance(value, dict):
+            _merge(target.setdefault(key, {}), value)
+        else:
+            target[key] = value

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,8 @@ from testbed.standins.gpu_operands import node as nodes
 from testbed.standins.gpu_operands import products
 from testbed.standins.gpu_operands.bring_up import Devices, parse
 from testbed.standins.gpu_operands.rules import taints_left
+
+from .fake_api import patched
 
 STARTUP_TAINT = {"key": "readiness.k8s.io/nvidia-gpu-not-ready", "value": "pending", "effect": "NoSchedule"}
 POOL_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -34,27 +35,6 @@ def newborn() -> Json:
         "spec": {"taints": [POOL_TAINT, STARTUP_TAINT]},
         "status": {"allocatable": {"cpu": "191", "nvidia.com/gpu": "8"}, "capacity": {"nvidia.com/gpu": "2"}},
     }
-
-
-def patched(node: Json, patch: Json | None) -> Json:
-    """What a strategic merge patch makes of a node: null takes away, conditions merge by type."""
-    assert patch is not None
-    result = deepcopy(node)
-    _merge(result, patch)
-    return result
-
-
-def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
-    for key, value in patch.items():
-        if value is None:
-            target.pop(key, None)
-        elif key == "conditions":
-            kept = [each for each in target.get(key, []) if each["type"] not in {new["type"] for new in value}]
-            target[key] = kept + value
-        elif isinstance(value, dict):
-            _merge(target.setdefault(key, {}), value)
-        else:
-            target[key] = value
 
 
 @pytest.mark.parametrize(

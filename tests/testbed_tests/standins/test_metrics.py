@@ -88,6 +88,20 @@ def test_counts_add_up_when_all_is_done() -> None:
     assert found[f"vllm:inter_token_latency_seconds_count{{{base}}}"] == 30 * 399
 
 
+def test_the_text_follows_from_idle_to_busy_and_back() -> None:
+    turning = engine(CAPTURED)
+    exposition = Exposition(turning, "tiny", 1.0)
+    running = 'vllm:num_requests_running{engine="0",model_name="tiny"}'
+    ended = 'vllm:request_success_total{engine="0",finished_reason="length",model_name="tiny"}'
+    assert values(exposition.render())[running] == 0
+    for number in (1, 2):
+        turning.submit(Request(prompt_tokens=60, max_tokens=400), 100.0 * number)
+        assert values(exposition.render())[running] == 1
+        turning.advance(100.0 * number + 50.0)
+        found = values(exposition.render())
+        assert (found[running], found[ended]) == (0, number)
+
+
 def test_cache_size_is_told_in_labels() -> None:
     limits = Limits(max_model_len=8192, num_gpu_blocks=32768, block_size=16)
     families = text_string_to_metric_families(Exposition(engine(limits), "m", 1.0, override=32768).render())

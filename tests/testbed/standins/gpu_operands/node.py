@@ -27,6 +27,11 @@ def gpus(node: Json) -> int:
     return int(annotated if annotated is not None else node["status"].get("allocatable", {}).get(GPU, 0))
 
 
+def age(node: Json) -> float:
+    """Seconds since the node joined."""
+    return timestamps.since(node["metadata"]["creationTimestamp"])
+
+
 def annotations_of(node: Json) -> Mapping[str, str]:
     found: Mapping[str, str] = node["metadata"].get("annotations", {})
     return found

@@ -71,7 +71,9 @@ class GpuNode:
         self._rules = rules
         self._path = resource_path("v1", "nodes", name=node["metadata"]["name"])
         self._changed = asyncio.Event()
-        self._began = asyncio.get_running_loop().time()
+        # A node that an earlier run of this program has seen goes on where it was.
+        age = nodes.age(node) if nodes.GPUS_ANNOTATION in nodes.annotations_of(node) else 0.0
+        self._began = asyncio.get_running_loop().time() - age
         self._spec = self._schedule_text()
         self._schedule = self._parsed()
 

@@ -66,8 +66,17 @@ class Exposition:
         self._created = created
         self._override = override
         self._lines: list[str] = []
+        self._idle: tuple[int, str] | None = None
 
     def render(self) -> str:
+        """The text of now. An idle engine is not rendered again: nothing changes before the next request ends."""
+        ended = sum(self._engine.stats.finished.values())
+        busy = self._engine.running + self._engine.waiting
+        if busy or self._idle is None or self._idle[0] != ended:
+            self._idle = (-1 if busy else ended, self._render())
+        return self._idle[1]
+
+    def _render(self) -> str:
         self._lines = []
         self._estimates()
         self._gauges()

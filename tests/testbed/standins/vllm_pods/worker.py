@@ -96,10 +96,13 @@ class PodWorker:
             logging.exception("pod %s", self._path)
 
     async def _admitted(self) -> bool:
-        phase = self.pod.get("status", {}).get("phase", "Pending")
-        if phase in ("Failed", "Succeeded"):
-            self._status.phase = phase
+        known = self.pod.get("status", {})
+        if known.get("phase") in ("Failed", "Succeeded"):
+            self._status.phase = known["phase"]
             return False
+        if "startTime" in known:
+            # Admitted by an earlier run of this program; a kubelet remembers the devices it gave, too.
+            return True
         node_path = resource_path("v1", "nodes", name=self.pod["spec"]["nodeName"])
         node = await write(lambda: self._node.api.get(node_path))
         admission = admit(self.pod, node or {})
