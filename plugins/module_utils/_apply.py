@@ -95,7 +95,7 @@ class Applier:
             for obj in scaled
         ]
         live = self.cluster.in_parallel(self.cluster.get, targets)
-        severity = Severity.WARNING if self.options.check else Severity.ERROR
+        severity = Severity.INFO if self.options.check else Severity.ERROR
         missing = [
             Finding("scale-target-missing", severity, "does not exist", str(target), fix="Run the role vllm first.")
             for target, found in zip(targets, live)
