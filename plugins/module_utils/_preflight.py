@@ -19,7 +19,7 @@ from .checks.versions import version_findings
 from .converge.plan import is_ours
 from .errors import ClusterError
 from .findings import Finding, Severity
-from .fleet.types import Fleet
+from .fleet.types import Fleet, GpuPool
 from .objects import karpenter, keda, vllm
 from .objects.build import COMPONENTS
 from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, ref_of
@@ -29,10 +29,20 @@ _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _VERSION_LABEL = "app.kubernetes.io/version"
-#: Where a component says its version: the name label of its Deployment, and the name of one of its CRDs.
-_INSTALLED: dict[str, tuple[str, str, str]] = {
-    karpenter.ROLE: ("Karpenter", "karpenter", "nodepools.karpenter.sh"),
-    keda.ROLE: ("KEDA", "keda-operator", "scaledobjects.keda.sh"),
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Where a component says its version: a label of its Deployment, found by its own name label, or of a CRD."""
+
+    name: str
+    deployment: str
+    definition: str
+
+
+_INSTALLED: dict[str, Installed] = {
+    karpenter.ROLE: Installed("Karpenter", "karpenter", "nodepools.karpenter.sh"),
+    keda.ROLE: Installed("KEDA", "keda-operator", "scaledobjects.keda.sh"),
 }
 
 
@@ -107,7 +117,7 @@ class Preflight:
                 fix="Install the component that brings this API, or correct the provider.",
             )
             for version, kind in kinds
-            if version.split("/")[0] not in self.installed and not self.cluster.serves(version, kind)
+            if version.rpartition("/")[0] not in self.installed and not self.cluster.serves(version, kind)
         ]
 
     def _versions(self) -> list[Finding]:
@@ -115,18 +125,18 @@ class Preflight:
         self.versions["Kubernetes"] = None if server is None else str(server)
         self.versions["vLLM"] = self.fleet.versions.vllm
         wanted = [entry for role, entry in _INSTALLED.items() if self._is_served(role)]
-        found = self.cluster.in_parallel(lambda entry: self._version(entry[1], entry[2]), wanted)
-        self.versions.update({name: version for (name, _, _), version in zip(wanted, found)})
+        found = self.cluster.in_parallel(self._version, wanted)
+        self.versions.update({entry.name: version for entry, version in zip(wanted, found)})
         return version_findings(self.versions)
 
     def _is_served(self, component: str) -> bool:
         return any(self.cluster.serves(obj["apiVersion"], obj["kind"]) for obj in self._built.get(component, ()))
 
-    def _version(self, name: str, definition: str) -> Optional[str]:
+    def _version(self, entry: Installed) -> Optional[str]:
         """From what runs, else from its CRD. Not to be allowed to look is the same as not to know."""
-        label = f"app.kubernetes.io/name={name}"
+        label = f"app.kubernetes.io/name={entry.deployment}"
         deployments = self.cluster.request("GET", "/apis/apps/v1/deployments", {"labelSelector": label})
-        crd = self.cluster.request("GET", self.cluster.path(Ref(*_CRD, "", definition)))
+        crd = self.cluster.request("GET", self.cluster.path(Ref(*_CRD, "", entry.definition)))
         for obj in [*(deployments.body.get("items") or []), crd.body]:
             version = (obj.get("metadata", {}).get("labels") or {}).get(_VERSION_LABEL)
             if version:
@@ -156,7 +166,7 @@ class Preflight:
         for version, kind, namespace in wanted:
             resource = (self.cluster.resources(version) or {}).get(kind)
             if resource is not None:
-                targets.append(Target(version.split("/")[0] if "/" in version else "", resource.plural, namespace))
+                targets.append(Target(version.rpartition("/")[0], resource.plural, namespace))
         return targets
 
     def _may(self, call: Access) -> bool:
@@ -191,11 +201,12 @@ class Preflight:
 
     def _node_classes(self) -> list[Finding]:
         """Node classes that a pool names have to exist; those that it does not name are made."""
-        named = [(index, pool) for index, pool in enumerate(self.fleet.pools) if pool.provisioned and pool.node_class]
+        pools = enumerate(self.fleet.pools)
+        named = {index: str(pool.node_class) for index, pool in pools if pool.provisioned and pool.node_class}
         if not named:
             return []
         kind = karpenter.NODE_CLASSES[self.fleet.cluster.provider]
-        refs = [Ref(f"{kind.group}/{kind.version}", kind.kind, "", str(pool.node_class)) for _, pool in named]
+        refs = [Ref(f"{kind.group}/{kind.version}", kind.kind, "", name) for name in named.values()]
         found = self.cluster.in_parallel(self.cluster.get, refs)
         return [
             Finding(
@@ -205,31 +216,29 @@ class Preflight:
                 field=f"gpufleet_pools[{index}].node_class",
                 fix="Create it, or correct the name.",
             )
-            for (index, _), ref, obj in zip(named, refs, found)
+            for index, ref, obj in zip(named, refs, found)
             if obj is None
         ]
 
     def _placement(self) -> list[Finding]:
-        existing = [(index, pool) for index, pool in enumerate(self.fleet.pools) if not pool.provisioned]
-        labels = [",".join(f"{key}={value}" for key, value in pool.node_selector.items()) for _, pool in existing]
-        nodes = self.cluster.in_parallel(lambda chosen: self.cluster.list_objects("v1", "Node", labels=chosen), labels)
-        by_pool = {pool.name: found for (_, pool), found in zip(existing, nodes)}
+        existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}
+        found = self.cluster.in_parallel(self._nodes, existing.values())
+        nodes = {pool.name: entries for pool, entries in zip(existing.values(), found)}
         findings = [
             finding
-            for index, pool in existing
-            for finding in pool_findings(f"gpufleet_pools[{index}]", pool, by_pool[pool.name], GPU_RESOURCE)
+            for index, pool in existing.items()
+            for finding in pool_findings(f"gpufleet_pools[{index}]", pool, nodes[pool.name], GPU_RESOURCE)
         ]
-        pods = {
-            (_namespace(obj), obj["metadata"]["name"]): obj["spec"]["template"]["spec"]
-            for obj in self._built[vllm.ROLE]
-            if obj["kind"] == "Deployment"
-        }
-        for index, model in enumerate(self.fleet.models):
-            pod = pods.get((model.namespace, model.name))
-            if pod is not None and model.pool in by_pool:
-                pool = self.fleet.pool(model.pool)
-                findings += model_findings(f"gpufleet_models[{index}]", pool, by_pool[model.pool], pod)
+        deployments = (obj for obj in self._built[vllm.ROLE] if obj["kind"] == "Deployment")
+        for index, (model, built) in enumerate(zip(self.fleet.models, deployments)):
+            if model.pool in nodes:
+                pool, pod = self.fleet.pool(model.pool), built["spec"]["template"]["spec"]
+                findings += model_findings(f"gpufleet_models[{index}]", pool, nodes[model.pool], pod)
         return findings
+
+    def _nodes(self, pool: GpuPool) -> list[dict[str, Any]]:
+        labels = ",".join(f"{key}={value}" for key, value in pool.node_selector.items())
+        return self.cluster.list_objects("v1", "Node", labels=labels)
 
 
 def _namespace(obj: Mapping[str, Any]) -> str:

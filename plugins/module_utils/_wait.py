@@ -105,7 +105,7 @@ class Waiter:
             states = self.cluster.in_parallel(self._state, pending)
             said += [reason for state in states if state.ready for reason in state.reasons]
             waiting = [(ref, state) for ref, state in zip(pending, states) if not state.ready]
-            pending = [ref for ref, _ in waiting]
+            pending = [entry[0] for entry in waiting]
             if not pending:
                 return Step(Verdict.READY, self._all(), tuple(said))
             if self.clock() + _POLL_S > end:

@@ -24,7 +24,6 @@ _PREDICATES: dict[tuple[str, str], Callable[[Mapping[str, Any]], State]] = {
 
 def ready(obj: Mapping[str, Any]) -> State:
     """The state of an object by its own fields. A kind without a predicate is ready when it exists."""
-    api_version = str(obj["apiVersion"])
-    group = api_version.split("/")[0] if "/" in api_version else ""
+    group = str(obj["apiVersion"]).rpartition("/")[0]
     predicate = _PREDICATES.get((group, obj["kind"]))
     return predicate(obj) if predicate else State(True, "exists")
