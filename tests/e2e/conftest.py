@@ -8,18 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
+
+from e2e import declaration
+from e2e.fleet import Fleet
+from e2e.guard import guarded
 from testbed import lifecycle, reset
 from testbed.api import Api
 from testbed.audit import AuditLog
 from testbed.bed import Bed
 from testbed.settings import Settings
-
-from e2e import declaration
-from e2e.fleet import Fleet
-from e2e.guard import guarded
 
 
 @pytest.fixture(scope="session")

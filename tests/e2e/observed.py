@@ -9,12 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from testbed.api import Api, resource_path
-
 from e2e.playbook import Task
+from testbed.api import Api, resource_path
 
 Json = dict[str, Any]
 #: Kind, namespace and name.
@@ -151,9 +149,7 @@ class Recorder:
             threading.Thread(target=self._follow, args=(each,), daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._open = False
 
     def _follow(self, collection: str) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from testbed.api import Api
 
 from e2e import declaration
 from e2e.fleet import Fleet
 from e2e.observed import Key, moved, reported, snapshot
+from testbed.api import Api
 
 NODE_POOL: Key = ("NodePool", "", declaration.POOL)
 DEPLOYMENT: Key = ("Deployment", declaration.NAMESPACE, declaration.MODEL)

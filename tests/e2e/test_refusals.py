@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from testbed.audit import AuditLog, writes
-from testbed.bed import Bed
 
 from e2e.fleet import Fleet, apply_task, play
 from e2e.playbook import Task
 from e2e.tokens import kubeconfig, token
+from testbed.audit import AuditLog, writes
+from testbed.bed import Bed
 
 INJECTION = 'x"} or vector(99) #'
 MODEL, POOL = "gpufleet_models[0]", "gpufleet_pools[0]"

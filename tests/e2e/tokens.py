@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
+
 from testbed.api import resource_path
 from testbed.bed import Bed
 

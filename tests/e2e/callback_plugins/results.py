@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -20,7 +21,7 @@ description: Appends to the file that the environment variable E2E_RESULTS names
 """
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core is not typed
+class CallbackModule(CallbackBase):
     """One line: host, role, task, action, status, start and end (seconds since the epoch), result."""
 
     CALLBACK_VERSION = 2.0
@@ -30,7 +31,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core is not
 
     def __init__(self) -> None:
         super().__init__()
-        self._file = open(os.environ["E2E_RESULTS"], "a", buffering=1)  # noqa: SIM115
+        self._file = Path(os.environ["E2E_RESULTS"]).open("a", buffering=1)  # noqa: SIM115
         self._started: dict[tuple[str, str], float] = {}
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
