@@ -79,14 +79,10 @@ def replay(fleet: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Replay:
         began = time.time()
         options = LoadOptions(seed=3, output_tokens="100..150", endpoint_lag=1.0)
         load = run_load(api, WATCHED.namespace, WATCHED.name, LoadProfile.from_steps(PROFILE), options)
-        timeline.until(_shrunk, WINDOW_S + MAXIMUM * DOWN.period_s + 30)
+        timeline.until(WATCHED.is_at_rest, WINDOW_S + MAXIMUM * DOWN.period_s + 30)
         demand = values(bed.prometheus_url, query, began, time.time())
     counts = Counts.of(audit.calls(mark), MODEL["name"], WATCHED.minimum)
     return Replay(before, fallbacks, load, tuple(timeline.samples), counts, tuple(demand))
-
-
-def _shrunk(sample: Sample) -> bool:
-    return sample.desired == sample.ready == WATCHED.minimum and sample.claims == WATCHED.nodes(WATCHED.minimum)
 
 
 def _condition(item: Json, kind: str) -> str | None:

@@ -44,6 +44,11 @@ class Watched:
         """The fewest nodes that hold so many replicas."""
         return ceil(replicas * self.gpus / self.gpus_per_node)
 
+    def is_at_rest(self, sample: Sample) -> bool:
+        """Its fewest replicas are ready, and every node that they do not need is gone."""
+        enough = self.nodes(self.minimum)
+        return sample.desired == sample.ready == self.minimum and sample.nodes == sample.claims == enough
+
 
 @dataclass(frozen=True)
 class Sample:
