@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from .errors import ClusterError
 from .findings import Finding, Severity
 from .objects.meta import POOL_LABEL, Ref
 from .readiness.nodes import capacity_reasons, unbought
-from .readiness.pods import pod_reasons, summary
+from .readiness.pods import newest, pod_reasons, summary
 from .readiness.predicates import ready
 
 _T = TypeVar("_T")
@@ -48,14 +48,14 @@ class Explainer:
         if found is None:
             return []
         labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"].get("matchLabels", {}).items())
-        pods = self._list("v1", "Pod", ref.namespace, labels=labels)
+        pods = newest(self._list("v1", "Pod", ref.namespace, labels=labels))
         reasons = [reason for pod in pods for reason in pod_reasons(pod, self.now, self.patience_s)]
         pool = found["spec"]["template"]["spec"].get("nodeSelector", {}).get(POOL_LABEL)
         homeless = [reason.object for reason in reasons if reason.id == "unschedulable"]
         nodes = self._nodes(pool, homeless[0], pods) if pool and homeless else []
         return [*nodes, *summary(reasons)]
 
-    def _nodes(self, pool: str, homeless: str, pods: Sequence[dict[str, Any]]) -> list[Finding]:
+    def _nodes(self, pool: str, homeless: str, pods: Sequence[Mapping[str, Any]]) -> list[Finding]:
         """Why Karpenter has no node for the pods of a pool."""
         claims = self._list("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={pool}")
         node_pool = self._get(Ref("karpenter.sh/v1", "NodePool", "", pool))

@@ -22,12 +22,13 @@ from .findings import Finding, Severity
 from .fleet.types import Fleet, GpuPool
 from .objects import karpenter, keda, vllm
 from .objects.build import COMPONENTS
-from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, ref_of
+from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
 
 _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+_NAME_LABEL = "app.kubernetes.io/name"
 _VERSION_LABEL = "app.kubernetes.io/version"
 
 
@@ -125,23 +126,25 @@ class Preflight:
         self.versions["Kubernetes"] = None if server is None else str(server)
         self.versions["vLLM"] = self.fleet.versions.vllm
         wanted = [entry for role, entry in _INSTALLED.items() if self._is_served(role)]
-        found = self.cluster.in_parallel(self._version, wanted)
+        names = ",".join(entry.deployment for entry in wanted)
+        selector = {"labelSelector": f"{_NAME_LABEL} in ({names})"}
+        running = self.cluster.request("GET", "/apis/apps/v1/deployments", selector) if wanted else None
+        deployments = (running.body.get("items") or []) if running else []
+        found = self.cluster.in_parallel(lambda entry: self._version(entry, deployments), wanted)
         self.versions.update({entry.name: version for entry, version in zip(wanted, found)})
         return version_findings(self.versions)
 
     def _is_served(self, component: str) -> bool:
         return any(self.cluster.serves(obj["apiVersion"], obj["kind"]) for obj in self._built.get(component, ()))
 
-    def _version(self, entry: Installed) -> Optional[str]:
+    def _version(self, entry: Installed, deployments: Iterable[Mapping[str, Any]]) -> Optional[str]:
         """From what runs, else from its CRD. Not to be allowed to look is the same as not to know."""
-        label = f"app.kubernetes.io/name={entry.deployment}"
-        deployments = self.cluster.request("GET", "/apis/apps/v1/deployments", {"labelSelector": label})
+        own = (obj for obj in deployments if label_of(obj, _NAME_LABEL) == entry.deployment)
+        found = next((version for version in (label_of(obj, _VERSION_LABEL) for obj in own) if version), None)
+        if found:
+            return found
         crd = self.cluster.request("GET", self.cluster.path(Ref(*_CRD, "", entry.definition)))
-        for obj in [*(deployments.body.get("items") or []), crd.body]:
-            version = (obj.get("metadata", {}).get("labels") or {}).get(_VERSION_LABEL)
-            if version:
-                return str(version)
-        return None
+        return label_of(crd.body, _VERSION_LABEL)
 
     def _permissions(self) -> list[Finding]:
         kinds = [kind for name in self.components for kind in COMPONENTS[name].kinds]

@@ -48,7 +48,8 @@ options:
   patience:
     description:
       - How long a pod may have an image that cannot be pulled, a container that ends again and again or a missing
-        Secret before the wait is given up early. Counted from when the pod got its node or was last ready.
+        Secret before the wait is given up early. Counted from the start of the wait, or from when the pod got its node
+        or was last ready if that is later.
     type: str
     default: 10m
 requirements:
@@ -162,6 +163,7 @@ def wait_for(module: AnsibleModule) -> dict[str, object]:
         "progress": step.progress,
         "next": 0,
         "timeout_s": options.timeout_s,
+        "patience_s": options.patience_s,
         "msg": step.progress if step.done else step.findings[0].line(),
         "findings": report(module, step.findings) if step.done else [entry.to_dict() for entry in step.findings],
     }

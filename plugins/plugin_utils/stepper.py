@@ -20,6 +20,9 @@ _SILENT_S = 5
 _HICCUP_S = 60
 _RETRY_S = 2
 
+#: Between module and action only.
+_PROTOCOL = ("next", "timeout_s", "patience_s")
+
 Result = dict[str, Any]
 
 
@@ -27,9 +30,9 @@ class Stepper(ActionBase):
     """Base of the actions whose module takes one step a call.
 
     The module returns ``done``, ``verdict``, ``progress`` (one line: what is waited for), ``next`` (seconds until
-    another step makes sense), ``timeout_s`` (its option ``timeout``) and ``msg`` (why it is not done). A further step
-    gets the time that is left as its ``timeout``. The result is that of the last step, with ``waited_s``; it fails
-    when time runs out, or when the verdict is ``broken``.
+    another step makes sense), ``timeout_s`` (its option ``timeout``), ``patience_s`` (how long to go on although the
+    verdict is ``broken``) and ``msg`` (why it is not done). A further step gets the time that is left as its
+    ``timeout``. The result is that of the last step, with ``waited_s``; it fails when time or patience runs out.
     """
 
     _supports_check_mode = True
@@ -46,11 +49,11 @@ class Stepper(ActionBase):
         if not step.get("failed"):
             step = _would_wait(step) if self._task.check_mode else self._go_on(step)
             step["waited_s"] = round(self._elapsed(), 1)
-        return {key: value for key, value in step.items() if key not in ("next", "timeout_s")}
+        return {key: value for key, value in step.items() if key not in _PROTOCOL}
 
     def _go_on(self, step: Result) -> Result:
         total, worked, said, pause = step["timeout_s"], self._elapsed(), step["progress"], step["next"]
-        while not step["done"] and step["verdict"] != "broken":
+        while not step["done"] and not self._is_hopeless(step):
             left = total - self._elapsed()
             if left <= 0:
                 return {**step, "failed": True, "msg": f"{step['msg']} Gave up after {format_duration(total)}."}
@@ -64,6 +67,9 @@ class Stepper(ActionBase):
             else:
                 said, pause = str(answer.get("msg")), _RETRY_S
         return step if step["done"] else {**step, "failed": True}
+
+    def _is_hopeless(self, step: Result) -> bool:
+        return bool(step["verdict"] == "broken" and self._elapsed() >= step["patience_s"])
 
     def _step(self, args: Mapping[str, Any]) -> Result:
         result: Result = self._execute_module(module_args=args, task_vars=self._variables)

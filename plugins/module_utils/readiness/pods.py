@@ -16,8 +16,15 @@ from .state import age_s, condition, for_long, waiting
 
 #: Waiting reasons of the kubelet v1.35 (pkg/kubelet/images/types.go, pkg/kubelet/container/sync_result.go,
 #: pkg/kubelet/kuberuntime/kuberuntime_container.go).
-_IMAGE = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed")
-_IMAGE_NEVER = ("InvalidImageName", "ErrImageNeverPull")
+_IMAGE = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+)
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "PreCreateHookError")
 _CRASH = ("CrashLoopBackOff", "RunContainerError", "PostStartHookError")
 
@@ -43,6 +50,20 @@ def pod_reasons(pod: Mapping[str, Any], now: datetime, patience_s: int) -> list[
         for finding in _container(pod, container, since, now)
     ]
     return found or [_silent(pod, scheduled.since, now)]
+
+
+def newest(pods: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The pods of the newest template: those with the template hash of the pod that was made last.
+
+    What ails the pods of an older template is being corrected.
+    """
+    by_age = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    return [pod for pod in by_age if _template(pod) == _template(by_age[-1])]
+
+
+def _template(pod: Mapping[str, Any]) -> Optional[str]:
+    value = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+    return None if value is None else str(value)
 
 
 def summary(reasons: Iterable[Finding]) -> list[Finding]:
@@ -108,10 +129,9 @@ def _waiting(
     pod: Mapping[str, Any], container: Mapping[str, Any], said: str, reason: str, since: str, now: datetime
 ) -> Finding:
     name, image = container["name"], container.get("image", "")
-    if reason in _IMAGE or reason in _IMAGE_NEVER:
+    if reason in _IMAGE:
         fix = "Correct the image, or give the nodes access to its registry."
-        finding = waiting(pod, "image-pull", f"container {name} cannot get its image {image}: {said}", fix)
-        return replace(finding, severity=Severity.ERROR) if reason in _IMAGE_NEVER else finding
+        return waiting(pod, "image-pull", f"container {name} cannot get its image {image}: {said}", fix)
     if reason in _CONFIG:
         fix = "Create the Secret, ConfigMap or volume that it names."
         return waiting(pod, "container-config", f"container {name} cannot be created: {said}", fix)

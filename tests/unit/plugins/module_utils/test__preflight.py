@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils._preflight import Preflight
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
-from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import READY_TAINT
+from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import READY_TAINT, Ref
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import VALID, fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, Call, FakeApi, status
@@ -59,6 +59,14 @@ class Api(FakeApi):
             attributes = (call.body or {})["spec"]["resourceAttributes"]
             return Answer(201, {"status": {"allowed": not self.deny(attributes)}})
         return super()._answer(call)
+
+    def _list(self, ref: Ref, query: dict[str, str]) -> Answer:
+        """Knows the selector ``label in (a,b)`` too."""
+        label, _in, names = query.get("labelSelector", "").partition(" in ")
+        if not names:
+            return super()._list(ref, query)
+        lists = [super(Api, self)._list(ref, {"labelSelector": f"{label}={name}"}) for name in names[1:-1].split(",")]
+        return Answer(200, {"items": [item for found in lists for item in found.body["items"] or []]})
 
 
 def node(name: str = "n1", **allocatable: str) -> dict[str, Any]:
@@ -170,6 +178,33 @@ def test_to_delete_is_only_asked_for_what_is_ours_and_retired() -> None:
     assert [(entry["resource"], entry["namespace"]) for entry in asked if entry["verb"] == "delete"] == [
         ("scaledobjects", "inference")
     ]
+
+
+def test_calls_of_a_wait_are_asked_for_where_it_makes_them() -> None:
+    asked: list[dict[str, str]] = []
+    api = Api()
+    api.deny = lambda attributes: bool(asked.append(attributes))
+    findings(api, ("models[1].namespace", "other"))
+    calls = {(entry["verb"], entry["resource"], entry["namespace"]) for entry in asked}
+    assert {place for verb, what, place in calls if (verb, what) == ("get", "horizontalpodautoscalers")} == {
+        "inference"
+    }
+    assert {place for verb, what, place in calls if (verb, what) == ("list", "pods")} == {
+        "inference",
+        "other",
+        "gpufleet",
+    }
+
+
+def test_a_read_that_is_denied_is_told_once() -> None:
+    api = Api()
+    api.deny = lambda attributes: (attributes["verb"], attributes["resource"]) == ("list", "scaledobjects")
+    api.fail(lambda call: call.path.endswith("/scaledobjects"), status(403, "scaledobjects is forbidden"))
+    assert ids(findings(api)) == ["missing-permission"]
+
+
+def test_a_node_class_that_the_run_makes_need_not_exist() -> None:
+    assert findings(without_classes(), ("pools[0].node_class", None)) == []
 
 
 def test_a_second_autoscaler() -> None:

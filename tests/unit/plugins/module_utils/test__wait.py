@@ -193,7 +193,7 @@ def test_absent_is_waited_for() -> None:
 )
 def test_other_goals(until: str, there: bool, done: bool) -> None:
     pending = observed.deployment(**PENDING)
-    result = step(Api(pending) if there else Api(), pending, until=until)
+    result = step(Api(pending, PULLING) if there else Api(), pending, until=until)
     assert result.done is done
     assert done or ids(result) == ["object-missing" if until == "exists" else "not-ready"]
 

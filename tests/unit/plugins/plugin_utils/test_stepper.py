@@ -19,7 +19,16 @@ def step(done: bool = False, **more: Any) -> Json:
     """What a module returns for one step."""
     verdict = "ready" if done else "waiting"
     msg = "1 of 1 ready" if done else "Pod a/b: starts. Wait."
-    return {"done": done, "verdict": verdict, "progress": "Pod a/b", "next": 0, "timeout_s": 60, "msg": msg, **more}
+    return {
+        "done": done,
+        "verdict": verdict,
+        "progress": "Pod a/b",
+        "next": 0,
+        "timeout_s": 60,
+        "patience_s": 0,
+        "msg": msg,
+        **more,
+    }
 
 
 FAILURE = {"failed": True, "msg": "API server: cannot be reached."}
@@ -37,7 +46,8 @@ class Run:
         self.action.clock, self.action.sleep, self.action._execute_module = self.clock, self.sleep, self.module
 
     def clock(self) -> float:
-        return self.now
+        """A monotonic clock starts anywhere."""
+        return self.now + 1000
 
     def sleep(self, pause: float) -> None:
         self.pauses.append(pause)
@@ -118,6 +128,14 @@ def test_broken_fails_early(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(step(), step(verdict="broken"))
     result = run.result(monkeypatch)
     assert (result["failed"], result["msg"], len(run.calls)) == (True, "Pod a/b: starts. Wait.", 2)
+
+
+def test_broken_is_waited_out_for_as_long_as_patience_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    healed = Run(step(verdict="broken", patience_s=20), step(verdict="broken", patience_s=20), step(done=True))
+    assert healed.result(monkeypatch)["done"]
+    hopeless = Run(step(verdict="broken", patience_s=20))
+    assert hopeless.result(monkeypatch)["failed"]
+    assert len(hopeless.calls) == 3
 
 
 def test_the_module_decides_when_to_look_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,7 @@ def test_pool(nodes: list[Any], findings: list[tuple[str, str]]) -> None:
         pytest.param([node(gpus="4")], pod(gpus="8"), "has room for cpu 8, memory 64Gi, nvidia.com/gpu 8", id="GPUs"),
         pytest.param([node(gpus="4"), node("n2", memory="1Gi")], pod(gpus="8"), "has room for", id="none has all"),
         pytest.param([node(taints=(TAINT,))], pod(), "do not tolerate the taints", id="taint"),
+        pytest.param([node(taints=(TAINT,)), node("n2", memory="1Gi")], pod(), "has room for", id="tolerated is small"),
         pytest.param([node(taints=(TAINT,))], pod({"key": TAINT["key"], "operator": "Exists"}), None, id="tolerated"),
         pytest.param([node(taints=(TAINT,))], pod({"key": TAINT["key"], "value": "a"}), None, id="by value"),
         pytest.param([node(taints=(TAINT,))], pod({"key": TAINT["key"], "value": "b"}), "do not tolerate", id="value"),
@@ -79,5 +80,6 @@ def test_pool(nodes: list[Any], findings: list[tuple[str, str]]) -> None:
 )
 def test_model(nodes: list[Any], wanted: dict[str, Any], message: str | None) -> None:
     found = model_findings("gpufleet_models[1]", POOL, nodes, wanted)
-    assert [finding.field for finding in found] == (["gpufleet_models[1]"] if message else [])
+    expected = [("error", "gpufleet_models[1]")] if message else []
+    assert [(finding.severity.value, finding.field) for finding in found] == expected
     assert all(message in finding.message for finding in found if message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
 from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.nodes import (
     capacity_reasons,
     node_claim,
@@ -16,7 +17,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.nodes impor
 )
 from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.pods import pod_reasons
 from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.predicates import ready
-from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.state import by_likelihood
+from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.state import by_likelihood, condition
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import NOW, conditions
 
@@ -62,6 +63,7 @@ def test_a_node_pool_is_ready_for_its_newest_generation_only() -> None:
     seen = [{"type": "Ready", "status": "True", "observedGeneration": 1}]
     new = observed.node_pool(metadata={"generation": 2}, status={"conditions": seen})
     assert node_pool(observed.node_pool(READY)).ready
+    assert node_pool(observed.node_pool(status={"conditions": seen})).ready
     assert not node_pool(new).ready
 
 
@@ -129,6 +131,10 @@ def test_kinds_with_a_ready_condition(api_version: str, kind: str) -> None:
     there = observed.observed(api_version, kind, "x", status={"conditions": conditions(READY)})
     not_yet = observed.observed(api_version, kind, "x")
     assert (ready(there).ready, ready(not_yet).ready) == (True, False)
+    refused = observed.observed(
+        api_version, kind, "x", status={"conditions": conditions(("Ready", "False", "Why", "Because."))}
+    )
+    assert kind == "NodePool" or "Because (Why)" in ready(refused).reasons[0].message
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,13 @@ def test_kinds_without_a_predicate_are_ready_when_they_exist(api_version: str, k
 def test_the_cause_comes_before_what_it_causes() -> None:
     claim = node_claim(observed.node_claim(LAUNCHED), NOW).reasons
     symptom = observed.pod(status={"conditions": []})
-    assert [reason.id for reason in by_likelihood([*pod_reasons(symptom, NOW, 1), *claim])] == [
-        "no-capacity",
-        "unschedulable",
-    ]
+    reasons = [*pod_reasons(symptom, NOW, 1), *claim]
+    assert [reason.id for reason in by_likelihood(reasons)] == ["no-capacity", "unschedulable"]
+    hopeless = Finding("not-ready", Severity.ERROR, "will never be")
+    assert by_likelihood([*reasons, hopeless])[0] is hopeless
+
+
+def test_a_condition_says_why_in_one_line() -> None:
+    entries = conditions(("A", "False", "Why", "Be\ncause."), ("B", "False", "Why", ""), ("C", "False", "", "Because"))
+    obj = observed.observed("v1", "Node", "x", status={"conditions": entries})
+    assert [condition(obj, kind).why for kind in "ABCD"] == ["Be cause (Why)", "Why", "Because", ""]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
-from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.pods import pod_reasons, summary
+from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.pods import newest, pod_reasons, summary
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import (
     MINUTE_AGO,
     NOW,
@@ -111,9 +111,25 @@ def test_a_slow_start_is_never_given_up(state: dict[str, Any]) -> None:
     assert reason.severity is Severity.WARNING
 
 
-def test_a_name_that_is_no_image_is_given_up_at_once() -> None:
-    (reason,) = pod_reasons(pod(waiting("InvalidImageName", "couldn't parse")), NOW, PATIENCE_S)
-    assert reason.severity is Severity.ERROR
+def test_a_restart_that_the_kubelet_does_not_tell_of_is_no_lack_of_start() -> None:
+    (reason,) = pod_reasons(pod({"state": {"running": {}}}), NOW, PATIENCE_S)
+    assert reason.id == "not-ready"
+
+
+def test_only_too_little_memory_is_a_reason_to_raise_it() -> None:
+    ended = [{"state": {"terminated": {"exitCode": 1, "reason": reason}}} for reason in ("OOMKilled", "Error")]
+    fixes = [pod_reasons(pod(state), NOW, PATIENCE_S)[0].fix for state in ended]
+    assert [fix.startswith("Raise its memory. ") for fix in fixes] == [True, False]
+
+
+def test_pods_of_an_older_template_say_nothing() -> None:
+    old = pod(PULL, name="a", metadata={"labels": {"pod-template-hash": "1"}, "creationTimestamp": TEN_MINUTES_AGO})
+    new = [
+        pod(name=name, metadata={"labels": {"pod-template-hash": "2"}, "creationTimestamp": MINUTE_AGO})
+        for name in "bc"
+    ]
+    assert [found["metadata"]["name"] for found in newest([new[0], old, new[1]])] == ["b", "c"]
+    assert newest([]) == []
 
 
 def test_an_init_container_that_is_done_is_no_reason() -> None:

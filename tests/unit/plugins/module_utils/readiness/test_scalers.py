@@ -89,6 +89,28 @@ def test_not_ready(scaled: dict[str, Any], hpa: Any, finding_id: str, message: s
     assert reason.fix
 
 
+LOST = ("Ready", "Unknown", "", "")
+NO_FALLBACK = ("Fallback", "False", "NoFallbackFound", "")
+
+
+def test_the_hpa_is_witness_while_keda_has_lost_its_ready_condition() -> None:
+    lost = observed.scaled_object(**status(LOST, NO_FALLBACK))
+    assert scaled_object(lost, observed.hpa()).ready
+    assert not scaled_object(lost, observed.hpa(status={"currentMetrics": None})).ready
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param((LOST,), id="nothing said of a fallback"),
+        pytest.param((("Ready", "Unknown", "PartialTriggerError", "some"), NO_FALLBACK), id="a reason"),
+        pytest.param((("Ready", "False", "TriggerError", "none"), NO_FALLBACK), id="not ready"),
+    ],
+)
+def test_the_hpa_is_no_witness_against_what_keda_says(entries: Any) -> None:
+    assert not scaled_object(observed.scaled_object(**status(*entries)), observed.hpa()).ready
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
