@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 import stage
 
 stage.stage()
+# In a fresh checkout the folder did not exist yet when pytest put it on the path, and Python remembers that.
+importlib.invalidate_caches()
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(stage.COLLECTIONS)
