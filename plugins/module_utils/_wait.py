@@ -19,7 +19,7 @@ from .findings import Finding, Severity, Verdict, verdict_of
 from .fleet.fields import NAMESPACE, OBJECT_NAME, Duration, FieldType, Problems, Text
 from .objects.meta import Ref
 from .readiness.nodes import node_claim
-from .readiness.predicates import ready
+from .readiness.predicates import gone, ready
 from .readiness.scalers import hpa_name, scaled_object
 from .readiness.state import State, by_likelihood
 from .readiness.workloads import deployment
@@ -129,7 +129,7 @@ class Waiter:
     def _state(self, ref: Ref) -> State:
         obj = self.cluster.get(ref)
         if self.options.until is Until.GONE:
-            return State(obj is None, "still there" if obj else "gone")
+            return gone(obj)
         if obj is None:
             fix = "See whether what makes it runs, and whether the cluster serves its kind."
             missing = Finding("object-missing", Severity.WARNING, "does not exist", str(ref), fix=fix)
@@ -161,5 +161,5 @@ class Waiter:
         found = list(state.reasons)
         if self.options.until is Until.READY and ref.kind in ("Deployment", "ScaledObject"):
             found += behind.deployment(ref) if ref.kind == "Deployment" else behind.scaled_object(ref)
-        fix = "See its status, finalizers and events."
-        return found or [Finding("not-ready", Severity.WARNING, f"is {state.progress}", str(ref), fix=fix)]
+        fix = "See its status and events."
+        return found or [Finding("not-ready", Severity.WARNING, f"is not ready: {state.progress}", str(ref), fix=fix)]

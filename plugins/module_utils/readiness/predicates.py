@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from . import nodes, scalers, workloads
-from .state import State
+from .state import State, condition, unready
 
 #: By API group and kind; those whose answer needs other objects, or the time, are asked for by name.
 _PREDICATES: dict[tuple[str, str], Callable[[Mapping[str, Any]], State]] = {
@@ -27,3 +27,18 @@ def ready(obj: Mapping[str, Any]) -> State:
     group = str(obj["apiVersion"]).rpartition("/")[0]
     predicate = _PREDICATES.get((group, obj["kind"]))
     return predicate(obj) if predicate else State(True, "exists")
+
+
+def gone(obj: Optional[Mapping[str, Any]]) -> State:
+    """Ready when there is no object; else what holds it: finalizers, or what is left of a namespace."""
+    if obj is None:
+        return State(True, "gone")
+    if not obj["metadata"].get("deletionTimestamp"):
+        return unready(obj, "still there", "not-ready", "is there, and nobody has deleted it", "Delete it.")
+    # k8s.io/api v0.35 core/v1: conditions of a Namespace that is being deleted are problems.
+    entries = obj.get("status", {}).get("conditions") or [] if obj["kind"] == "Namespace" else []
+    problems = [condition(obj, entry["type"]).why for entry in entries if entry["status"] == "True"]
+    finalizers = ", ".join(obj["metadata"].get("finalizers") or [])
+    held = problems or ([f"waits for {finalizers}"] if finalizers else [])
+    message = "; ".join(["is being deleted", *held])
+    return unready(obj, "being deleted", "not-ready", message, "See whether the controllers that it waits for run.")

@@ -16,7 +16,6 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.nodes impor
     unbought,
 )
 from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.pods import pod_reasons
-from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.predicates import ready
 from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.state import by_likelihood, condition
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import NOW, conditions
@@ -122,27 +121,6 @@ def test_karpenters_own_words_without_the_requirements() -> None:
     (reason,) = unbought(observed.pod(), [event])
     assert reason.message == "Karpenter buys no node for it: no instance type has enough resources"
     assert unbought(observed.pod(), []) == []
-
-
-@pytest.mark.parametrize(
-    ("api_version", "kind"), [("v1", "Node"), ("karpenter.k8s.aws/v1", "EC2NodeClass"), ("karpenter.sh/v1", "NodePool")]
-)
-def test_kinds_with_a_ready_condition(api_version: str, kind: str) -> None:
-    there = observed.observed(api_version, kind, "x", status={"conditions": conditions(READY)})
-    not_yet = observed.observed(api_version, kind, "x")
-    assert (ready(there).ready, ready(not_yet).ready) == (True, False)
-    refused = observed.observed(
-        api_version, kind, "x", status={"conditions": conditions(("Ready", "False", "Why", "Because."))}
-    )
-    assert kind == "NodePool" or "Because (Why)" in ready(refused).reasons[0].message
-
-
-@pytest.mark.parametrize(
-    ("api_version", "kind"),
-    [("v1", "Service"), ("policy/v1", "PodDisruptionBudget"), ("serving.example.com/v1", "Node")],
-)
-def test_kinds_without_a_predicate_are_ready_when_they_exist(api_version: str, kind: str) -> None:
-    assert ready(observed.observed(api_version, kind, "x")).ready
 
 
 def test_the_cause_comes_before_what_it_causes() -> None:
