@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from e2e import declaration
 from e2e.fleet import Fleet, apply_task, play
+from e2e.observed import path
 from e2e.playbook import Task
 from e2e.tokens import kubeconfig, token
+from testbed.api import Api
 from testbed.audit import AuditLog, writes
 from testbed.bed import Bed
 
@@ -93,8 +96,6 @@ SAYS = {
     "expired token": "refuses the credentials (401 Unauthorized). Log in anew",
     "unreachable API": "cannot be reached: ",
 }
-UID = "00000000-0000-4000-8000-000000000000"
-PREFLIGHT = (Case("wrong uid", "gpufleet_cluster.uid", UID, "", ("wrong-cluster",)),)
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +144,61 @@ def test_is_refused_in_one_line(case: Case, refusals: Mapping[str, Task]) -> Non
 def test_the_expired_token_was_good_until_it_expired(fleet: Fleet, logins: Mapping[str, str]) -> None:
     refused = fleet.having(KUBECONFIG, logins["valid"]).apply(components=["vllm"], fails=True).failure
     assert 'User "system:serviceaccount:kube-system:default" cannot' in refused.result["msg"]
+
+
+def test_another_cluster_is_refused_by_its_uid(fleet: Fleet, bed: Bed, audit: AuditLog) -> None:
+    other = "00000000-0000-4000-8000-000000000000"
+    since = audit.mark()
+    refused = fleet.having("gpufleet_cluster.uid", other).site(fails=True).failure
+    assert writes(audit.calls(since, "converge")) == []
+    assert refused.action == "gpufleet.llm.preflight"
+    assert refused.result["msg"].startswith(
+        f"gpufleet_cluster.uid: is {other}, but {bed.api_url} is the cluster {bed.uid}."
+    )
+    assert "\n" not in refused.result["msg"]
+    assert [finding["id"] for finding in refused.result["findings"]] == ["wrong-cluster"]
+
+
+def test_the_first_use_prints_the_line_that_pins_the_cluster(fleet: Fleet, bed: Bed) -> None:
+    found = fleet.having("gpufleet_cluster.uid", None).site("--tags", "preflight")
+    (finding,) = (
+        entry for entry in found.of("preflight")[0].result["findings"] if entry["id"] == "cluster-uid-missing"
+    )
+    assert finding["fix"] == f"Add this line to gpufleet_cluster: uid: {bed.uid}"
+    assert finding["fix"] in " ".join(found.output.split())
+
+
+def test_a_user_without_rights_is_told_every_missing_one_before_the_first_write(
+    fleet: Fleet, logins: Mapping[str, str], audit: AuditLog
+) -> None:
+    since = audit.mark()
+    refused = fleet.having(KUBECONFIG, logins["unprivileged"]).site(fails=True).failure
+    assert writes(audit.calls(since, "unprivileged")) == []
+    assert refused.action == "gpufleet.llm.preflight"
+    assert {finding["id"] for finding in refused.result["findings"] if finding["severity"] == "error"} == {
+        "missing-permission"
+    }
+    assert "\n" not in refused.result["msg"]
+
+
+def test_what_the_playbook_is_given_is_refused_in_one_line_too(fleet: Fleet, audit: AuditLog) -> None:
+    since = audit.mark()
+    refused = fleet.having("gpufleet_models.0.replica", 3).site(fails=True).failure
+    assert writes(audit.calls(since, "converge")) == []
+    assert refused.result["msg"] == f"{MODEL}.replica: is not a known key. Did you mean replicas?"
+
+
+def test_of_ten_objects_none_is_written_when_one_is_rejected(fleet: Fleet, api: Api, audit: AuditLog) -> None:
+    pools = [declaration.pool(name=f"pool-{index}") for index in range(5)]
+    pools[3]["overrides"] = {"NodePool": {"spec": {"disruption": {"consolidationPolicy": "WhenIdle"}}}}
+    since = audit.mark()
+    declared = fleet.having("gpufleet_pools", pools).having("gpufleet_models", [])
+    refused = declared.apply(components=["karpenter"], fails=True).failure.result
+    assert refused["msg"].startswith("NodePool pool-3 spec.disruption.consolidationPolicy: ")
+    assert 'Unsupported value: "WhenIdle"' in refused["msg"]
+    assert "\n" not in refused["msg"]
+    assert [(finding["id"], finding["object"]) for finding in refused["findings"]] == [("rejected", "NodePool pool-3")]
+    calls = audit.calls(since, "converge")
+    assert writes(calls) == []
+    assert len([call for call in calls if call.dry_run]) == 10
+    assert api.list(path("NodePool")) == api.list(path("KWOKNodeClass")) == []
