@@ -288,7 +288,8 @@ class Record(FieldType):
 def declare(kind: FieldType, doc: str, default: Any = MISSING, factory: Any = MISSING) -> Any:
     """A dataclass field whose metadata is the one source of parser, docs table and argument spec."""
     options: dict[str, Any] = {"default": default} if factory is MISSING else {"default_factory": factory}
-    # pylint: disable-next=invalid-field-call  the result stands in a dataclass, as pylint cannot see
+    # The result stands in a dataclass, which pylint cannot see from here.
+    # pylint: disable-next=invalid-field-call
     return field(**options, metadata={"type": kind, "doc": doc})
 
 

@@ -133,7 +133,7 @@ class FakeApi:
         """Paths of the collections that were read."""
         return [call.path for call in self.calls if call.is_list]
 
-    def request(self, method: str, url: str, body: bytes | None, headers: dict[str, str], **_: Any) -> Answer:
+    def request(self, method: str, url: str, body: bytes | None, headers: dict[str, str], **options: Any) -> Answer:
         """urllib3's method of that name."""
         parts = urlsplit(url)
         call = Call(method, parts.path, dict(parse_qsl(parts.query)), json.loads(body) if body else None, headers)
@@ -170,8 +170,8 @@ class FakeApi:
         version, rest = _version(path), _rest(path)
         namespace = rest[1] if len(rest) > 2 and rest[0] == "namespaces" else ""
         plural, *name = rest[2:] if namespace else rest
-        for kind, (known, _) in self.kinds.get(version, {}).items():
-            if known == plural:
+        for kind, known in self.kinds.get(version, {}).items():
+            if known[0] == plural:
                 return Ref(version, kind, namespace, name[0] if name else "")
         return None
 

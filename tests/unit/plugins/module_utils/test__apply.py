@@ -84,7 +84,7 @@ def test_namespaces_come_first_and_the_rest_is_admitted_once_they_exist() -> Non
     run(api)
     order = [(call.path.rsplit("/", 2)[1], "dryRun" in call.query) for call in api.calls if call.method == "PATCH"]
     assert order[0] == ("namespaces", True) and order[1] == ("namespaces", False)
-    written = [dry for _, dry in order[2:]]
+    written = [entry[1] for entry in order[2:]]
     assert written == sorted(written, reverse=True), "every dry-run before the first write"
     assert len(order) == 2 + 2 * 8
 

@@ -138,8 +138,8 @@ def test_answers_that_are_no_status_are_still_words(answer: Answer, message: str
 def test_discovery_is_asked_once_and_knows_what_is_not_served() -> None:
     api = FakeApi("keda.sh/v1alpha1")
     cluster = api.cluster()
-    for _ in range(3):
-        assert not cluster.serves("keda.sh/v1alpha1", "ScaledObject")
+    for attempt in range(3):
+        assert not cluster.serves("keda.sh/v1alpha1", "ScaledObject"), attempt
         assert cluster.serves("v1", "Service") and not cluster.serves("v1", "Scale")
     assert [call.path for call in api.calls] == ["/apis/keda.sh/v1alpha1", "/api/v1"]
 

@@ -118,7 +118,7 @@ def test_texts(kind: Text, good: list[str], bad: list[str]) -> None:
 
 def test_the_same_name_twice_names_both_places() -> None:
     kind = ListOf(Record(TYPES["versions"].cls), unique="vllm")
-    _, lines = parse(kind, [{"vllm": "1.0.0"}, {"vllm": "2.0.0"}, {"vllm": "1.0.0"}])
+    lines = parse(kind, [{"vllm": "1.0.0"}, {"vllm": "2.0.0"}, {"vllm": "1.0.0"}])[1]
     assert lines == ["x[2].vllm: '1.0.0' is already used by x[0]. Rename one."]
 
 

@@ -59,7 +59,7 @@ def test_every_selector_is_bound_to_the_model(query: Any, metrics: list[str], na
 
 
 def test_only_requests_that_more_replicas_would_help_count_as_waiting() -> None:
-    _, waiting = selectors(promql.parse(demand_query(model(), PROMETHEUS)))
+    waiting = selectors(promql.parse(demand_query(model(), PROMETHEUS)))[1]
     assert ("reason", "capacity") in {(matcher.name, matcher.value) for matcher in waiting.matchers.matchers}
 
 
