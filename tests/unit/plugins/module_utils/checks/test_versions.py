@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.checks.versions import version_findings
+from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def test_version(name: str, version: str | None, findings: list[str]) -> None:
 
 def test_the_line_says_what_is_tested_and_why() -> None:
     (older,), (newer,) = version_findings({"KEDA": "2.19.0"}), version_findings({"Kubernetes": "v1.36.0"})
+    assert older.severity is newer.severity is Severity.WARNING
     assert older.line().startswith("KEDA: version 2.19.0 is outside 2.20, and ")
     assert (
         newer.line()
