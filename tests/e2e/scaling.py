@@ -80,7 +80,8 @@ class Counts:
     def _asked(self, demand: float, target: int, time: float) -> int:
         """GetExternalPerPodMetricReplicas of Kubernetes 1.35, pkg/controller/podautoscaler/replica_calculator.go."""
         count = self.at(time)
-        return count if abs(demand / (target * count) - 1.0) <= _TOLERANCE else ceil(demand / target)
+        within = 1.0 - _TOLERANCE <= demand / (target * count) <= 1.0 + _TOLERANCE
+        return count if within else ceil(demand / target)
 
     def _moves(self) -> list[tuple[float, int]]:
         return [(time, count - before) for (_, before), (time, count) in pairwise(self.steps)]
