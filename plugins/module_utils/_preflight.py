@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ._cluster import Cluster
@@ -19,7 +19,7 @@ from .checks.versions import version_findings
 from .converge.plan import is_ours
 from .errors import ClusterError
 from .findings import Finding, Severity
-from .fleet.types import Fleet, GpuPool
+from .fleet.types import Fleet, GpuPool, Prometheus
 from .objects import karpenter, keda, vllm
 from .objects.build import COMPONENTS
 from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
@@ -49,12 +49,16 @@ _INSTALLED: dict[str, Installed] = {
 
 @dataclass
 class Preflight:
-    """One run over some components of a fleet. ``installed`` names API groups that the same run brings."""
+    """One run over some components of a fleet.
+
+    ``installed`` names API groups that the same run brings; ``query`` asks Prometheus, which is left alone without it.
+    """
 
     cluster: Cluster
     fleet: Fleet
     components: Sequence[str]
     installed: frozenset[str] = frozenset()
+    query: Optional[Callable[[Prometheus, str], Any]] = None
     versions: dict[str, Optional[str]] = field(default_factory=dict)
     calls_checked: int = 0
 
@@ -71,6 +75,7 @@ class Preflight:
         checks = [self._find_retired, self._missing_apis, self._versions, self._permissions, self._duplicate_scalers]
         checks += [self._ready_gate, self._node_classes] if karpenter.ROLE in self.components else []
         checks += [self._placement] if vllm.ROLE in self.components else []
+        checks += [self._prometheus] if keda.ROLE in self.components else []
         found, unread = list(guard), []
         for check in checks:
             try:
@@ -222,6 +227,17 @@ class Preflight:
             for index, ref, obj in zip(named, refs, found)
             if obj is None
         ]
+
+    def _prometheus(self) -> list[Finding]:
+        """A warning, because only KEDA has to reach it, and from another place; the role keda waits for its values."""
+        prometheus = self.fleet.cluster.prometheus
+        if self.query is None or prometheus is None or not any(obj["kind"] == "ScaledObject" for obj in self._objects):
+            return []
+        try:
+            self.query(prometheus, "vector(1)")
+        except ClusterError as error:
+            return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
+        return []
 
     def _placement(self) -> list[Finding]:
         existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}

@@ -16,7 +16,8 @@ description:
   - Refuses a cluster with another uid than the declared one, an API that is not served, calls that the user of the run
     may not make, a second autoscaler on a workload, a startup taint that nothing removes, node classes that do not
     exist and pods that no existing node of their pool can take. All errors are reported at once.
-  - Warns of versions outside the tested ones, and of choices that cost money or availability.
+  - Warns of versions outside the tested ones, of a Prometheus that does not answer the controller, and of choices that
+    cost money or availability.
 options:
   components:
     description: The parts of the fleet that the run will apply.
@@ -89,6 +90,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
 from ..module_utils._preflight import Preflight
+from ..module_utils._prometheus import instant_query
 from ..module_utils.errors import PreflightError
 from ..module_utils.findings import Verdict, verdict_of
 from ..module_utils.objects.build import COMPONENTS
@@ -107,7 +109,7 @@ OPTIONS = {
 def preflight(module: AnsibleModule) -> dict[str, object]:
     """Check everything. Raises PreflightError with all findings if one of them is an error."""
     fleet = fleet_of(module)
-    checks = Preflight(connect(fleet), fleet, module.params["components"])
+    checks = Preflight(connect(fleet), fleet, module.params["components"], query=instant_query)
     findings = checks.run()
     verdict = verdict_of(findings)
     if verdict is Verdict.BROKEN:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils._preflight import Preflight
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Prometheus
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import READY_TAINT, Ref
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import VALID, fleet
@@ -272,3 +273,16 @@ def test_errors_come_first() -> None:
         "cluster-uid-missing",
         "single-replica",
     ]
+
+
+def test_a_prometheus_that_does_not_answer_the_controller_is_a_warning() -> None:
+    asked: list[str] = []
+
+    def unreachable(prometheus: Prometheus, query: str) -> None:
+        asked.append(str(prometheus.url))
+        raise ClusterError([Finding("unreachable", Severity.ERROR, "does not answer a query", object="Prometheus")])
+
+    (finding,) = Preflight(Api().cluster(), fleet(), ALL, query=unreachable).run()
+    assert (finding.id, finding.severity, finding.object) == ("unreachable", Severity.WARNING, "Prometheus")
+    assert Preflight(Api().cluster(), fleet(), ("karpenter", "vllm"), query=unreachable).run() == []
+    assert asked == ["https://prometheus.example.com/east"]

@@ -26,7 +26,7 @@ class Checks:
 
     findings: list[Finding] = []
 
-    def __init__(self, cluster: Any, fleet: Any, components: list[str]) -> None:
+    def __init__(self, cluster: Any, fleet: Any, components: list[str], query: Any) -> None:
         self.versions, self.calls_checked = {"KEDA": "2.20.2"}, len(components)
 
     def run(self) -> list[Finding]:
