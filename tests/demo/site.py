@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,18 @@ def run(bed: Bed) -> int:
     return recap
 
 
-def _environment(bed: Bed) -> dict[str, str]:
+@cache
+def _collections() -> str:
+    """Where Ansible finds the checkout as a collection; once, so that every run is of the same one."""
     stage = [sys.executable, str(REPOSITORY / "tools" / "stage.py")]
-    staged = subprocess.run(stage, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(stage, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def _environment(bed: Bed) -> dict[str, str]:
     return {
         **os.environ,
         "GPUFLEET_BED": bed.name,
-        "ANSIBLE_COLLECTIONS_PATH": staged,
+        "ANSIBLE_COLLECTIONS_PATH": _collections(),
         "ANSIBLE_HOME": str(REPOSITORY / "build" / "ansible-home"),
         "ANSIBLE_FORCE_COLOR": str(sys.stdout.isatty()).lower(),
         "PYTHONUNBUFFERED": "1",
