@@ -38,6 +38,8 @@ except ImportError:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
+#: Seconds for a connection to come about: a wrong address should not cost minutes.
+_CONNECT_S = 5
 #: Calls in flight at once; also the size of the connection pool.
 _PARALLEL = 8
 _TIMEOUT_S = 30
@@ -131,7 +133,8 @@ class Cluster:
             headers[setting["key"]] = setting["value"]
         if data is not None:
             headers["Content-Type"] = content_type
-        return self.http.request(method, url, body=data, headers=headers, timeout=self.timeout_s, retries=False)
+        timeout = urllib3.Timeout(connect=min(_CONNECT_S, self.timeout_s), read=self.timeout_s)
+        return self.http.request(method, url, body=data, headers=headers, timeout=timeout, retries=False)
 
     def _unreachable(self, reason: str) -> ClusterError:
         reason = reason.split(": ", 1)[-1] if "object at 0x" in reason else reason
@@ -200,6 +203,24 @@ class Cluster:
     def delete(self, ref: Ref, dry_run: bool) -> Reply:
         """Delete an object; its dependents follow in the background."""
         return self.request("DELETE", self.path(ref), {"propagationPolicy": "Background", **_dry(dry_run)})
+
+    def identity_findings(self, declared: Optional[str]) -> list[Finding]:
+        """Whether this is the declared cluster. Its identity is the uid of kube-system, not its address or name."""
+        where = "gpufleet_cluster.uid"
+        try:
+            system = self.get(Ref("v1", "Namespace", "", "kube-system")) or {}
+        except ClusterError as error:
+            return error.when_denied(Severity.ERROR)
+        live = str(system.get("metadata", {}).get("uid", ""))
+        if declared is None:
+            message = "is not set, so that a wrong kubeconfig goes unnoticed"
+            fix = f"Add this line to gpufleet_cluster: uid: {live}"
+            return [Finding("cluster-uid-missing", Severity.WARNING, message, field=where, fix=fix)]
+        if declared != live:
+            message = f"is {declared}, but {self.url} is the cluster {live}"
+            fix = "Correct gpufleet_cluster.auth, or the uid if the cluster was made anew."
+            return [Finding("wrong-cluster", Severity.ERROR, message, field=where, fix=fix)]
+        return []
 
     def in_parallel(self, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
         """Results in the order of the items."""

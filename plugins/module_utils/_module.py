@@ -11,7 +11,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from . import _cluster
-from .errors import GpufleetError
+from .errors import ClusterError, GpufleetError
 from .findings import Finding, Severity, Verdict
 from .fleet.parse import parse_fleet
 from .fleet.types import Fleet
@@ -48,10 +48,20 @@ def fleet_of(module: AnsibleModule) -> Fleet:
     return parse_fleet(params["cluster"], params["pools"], params["models"], params["versions"])
 
 
-def connect(fleet: Fleet) -> _cluster.Cluster:
-    """Log in to the cluster of the fleet. Raises ClusterError."""
+def login(fleet: Fleet) -> _cluster.Cluster:
+    """Log in to where the fleet's login leads. Raises ClusterError."""
     auth = fleet.cluster.auth
     return _cluster.connect({"kubeconfig": auth.kubeconfig, "context": auth.context})
+
+
+def connect(fleet: Fleet) -> _cluster.Cluster:
+    """Log in, and make sure that it is the cluster of the fleet. Raises ClusterError."""
+    cluster = login(fleet)
+    if fleet.cluster.uid:
+        wrong = cluster.identity_findings(fleet.cluster.uid)
+        if wrong:
+            raise ClusterError(wrong)
+    return cluster
 
 
 def report(module: AnsibleModule, findings: Sequence[Finding]) -> list[dict[str, str]]:

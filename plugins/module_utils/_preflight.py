@@ -69,7 +69,7 @@ class Preflight:
 
     def run(self) -> list[Finding]:
         """Everything that deserves to be known, errors first. Raises ClusterError."""
-        guard = self._guard()
+        guard = self.cluster.identity_findings(self.fleet.cluster.uid)
         if any(finding.id == "wrong-cluster" for finding in guard):
             return guard
         checks = [self._find_retired, self._missing_apis, self._versions, self._permissions, self._duplicate_scalers]
@@ -86,24 +86,6 @@ class Preflight:
         named = any(finding.id == "missing-permission" for finding in found)
         findings = [*found, *([] if named else unread), *declaration_findings(self.fleet)]
         return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
-
-    def _guard(self) -> list[Finding]:
-        """The uid of kube-system is the identity of a cluster; its address and its name are not."""
-        declared, where = self.fleet.cluster.uid, "gpufleet_cluster.uid"
-        try:
-            system = self.cluster.get(Ref("v1", "Namespace", "", "kube-system")) or {}
-        except ClusterError as error:
-            return error.when_denied(Severity.ERROR)
-        live = str(system.get("metadata", {}).get("uid", ""))
-        if declared is None:
-            message = "is not set, so that a wrong kubeconfig goes unnoticed"
-            fix = f"Add this line to gpufleet_cluster: uid: {live}"
-            return [Finding("cluster-uid-missing", Severity.WARNING, message, field=where, fix=fix)]
-        if declared != live:
-            message = f"is {declared}, but {self.cluster.url} is the cluster {live}"
-            fix = "Correct gpufleet_cluster.auth, or the uid if the cluster was made anew."
-            return [Finding("wrong-cluster", Severity.ERROR, message, field=where, fix=fix)]
-        return []
 
     def _find_retired(self) -> list[Finding]:
         """Note what the run deletes, because the fleet wants it absent and we own it."""

@@ -88,7 +88,7 @@ calls_checked:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
+from ..module_utils._module import FLEET_OPTIONS, fleet_of, login, report, run
 from ..module_utils._preflight import Preflight
 from ..module_utils._prometheus import instant_query
 from ..module_utils.errors import PreflightError
@@ -109,7 +109,7 @@ OPTIONS = {
 def preflight(module: AnsibleModule) -> dict[str, object]:
     """Check everything. Raises PreflightError with all findings if one of them is an error."""
     fleet = fleet_of(module)
-    checks = Preflight(connect(fleet), fleet, module.params["components"], query=instant_query)
+    checks = Preflight(login(fleet), fleet, module.params["components"], query=instant_query)
     findings = checks.run()
     verdict = verdict_of(findings)
     if verdict is Verdict.BROKEN:

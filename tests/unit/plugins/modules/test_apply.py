@@ -14,10 +14,11 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gpufleet.llm.plugins.module_utils import _cluster
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.build import COMPONENTS
 from ansible_collections.gpufleet.llm.plugins.modules import apply
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import declaration
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import VALID, declaration
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.runs import SCALER, converged
 
+UID = VALID["cluster"]["uid"]
 pytestmark = pytest.mark.skipif(_cluster.IMPORT_ERROR is not None, reason="needs kubernetes and kubernetes.core")
 
 
@@ -26,6 +27,7 @@ def fixture_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     """Run the module against a server in memory; returns its result."""
 
     def call(api: FakeApi, component: str, *changes: tuple[str, Any], **options: Any) -> dict[str, Any]:
+        api.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system", "uid": UID}})
         monkeypatch.setattr(_cluster, "connect", lambda params: api.cluster())
         arguments = {**declaration(*changes), "component": component, **options}
         with patch_module_args(arguments), pytest.raises(SystemExit):
@@ -108,3 +110,10 @@ def test_examples_and_returns_are_yaml() -> None:
     for example in yaml.safe_load(apply.EXAMPLES):
         assert set(example["gpufleet.llm.apply"]) <= set(apply.OPTIONS)
     assert {"verdict", "findings", "objects"} <= set(yaml.safe_load(apply.RETURN))
+
+
+def test_the_wrong_cluster_is_left_alone(call: Any) -> None:
+    api = FakeApi()
+    result = call(api, "vllm", ("cluster.uid", "00000000-0000-0000-0000-000000000000"))
+    assert [finding["id"] for finding in result["findings"]] == ["wrong-cluster"]
+    assert [call.path for call in api.calls if "kube-system" not in call.path] == ["/api/v1"]
