@@ -26,6 +26,11 @@ MANAGED_ARGS = {
     "--host": "nothing; the pod's own address is used",
     "--shutdown-timeout": "lifecycle.p99_generation",
 }
+#: Arguments whose value is a secret: a Deployment, a diff and a log would show it. And where each belongs.
+SECRET_ARGS = {
+    "--api-key": "env VLLM_API_KEY with valueFrom.secretKeyRef, in overrides.Deployment",
+    "--hf-token": "source.token",
+}
 #: Labels that tell an object of ours from others.
 _OWN_LABELS = ("gpufleet.io/", "app.kubernetes.io/managed-by")
 #: Where a PersistentVolumeClaim with weights is mounted.
@@ -104,6 +109,10 @@ def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluste
             fix = f"Ask for at most {pool.gpus_per_node}, or use a pool with larger nodes."
             reason = f"is {model.gpus}, but a node of pool {pool.name!r} has {pool.gpus_per_node}"
             problems.add(f"{path}.gpus", reason, fix)
+        placeholders = {f"warm-{name}" for name in by_name}
+        if cluster is not INVALID and model.namespace == cluster.namespace and model.name in placeholders:
+            fix = "Give the model another name or another namespace."
+            problems.add(f"{path}.name", f"{model.name!r} is the name of a pool's placeholders there", fix)
         _check_source(model, path, problems)
         _check_args(model, path, problems)
         _check_replicas(model, cluster, path, problems)
@@ -136,6 +145,8 @@ def _check_args(model: LlmModel, path: str, problems: Problems) -> None:
             problems.add(where, f"holds more than one word, got {argument!r}", "Write one word an entry.")
         elif flag in MANAGED_ARGS:
             problems.add(where, f"{flag} follows from {MANAGED_ARGS[flag]}", "Remove it here.")
+        elif flag in SECRET_ARGS:
+            problems.add(where, f"{flag} would show a secret to everybody", f"Use {SECRET_ARGS[flag]}.")
 
 
 def flag_of(argument: str) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 #: Lists that Kubernetes merges by a key of their entries: ``patchMergeKey`` in k8s.io/api v0.35 core/v1. All other
-#: lists are replaced as a whole. Ports have one key in a container and another in a Service.
+#: lists are replaced as a whole. Ports have one key in a container and another in a Service. As there, an entry with
+#: ``$patch: delete`` removes its namesake.
 _MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "containers": ("name",),
     "initContainers": ("name",),
@@ -52,6 +53,8 @@ def _merge_key(field: str, base: Sequence[Any], patch: Sequence[Any]) -> Optiona
 
 
 def _merge_list(base: Sequence[Any], patch: Sequence[Any], key: str) -> list[Any]:
-    patches = {entry[key]: entry for entry in patch}
-    merged = [merge(entry, patches.pop(entry[key])) if entry[key] in patches else entry for entry in base]
+    removed = {entry[key] for entry in patch if entry.get("$patch") == "delete"}
+    patches = {entry[key]: entry for entry in patch if entry[key] not in removed}
+    kept = [entry for entry in base if entry[key] not in removed]
+    merged = [merge(entry, patches.pop(entry[key])) if entry[key] in patches else entry for entry in kept]
     return merged + [merge({}, entry) for entry in patches.values()]

@@ -13,6 +13,14 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.validate import
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet, problems
 
 REFUSED = {
+    "a secret as an argument": (
+        [("models[0].engine.args", ["--api_key=hunter2"])],
+        "models[0].engine.args[0]", "--api-key would show a secret to everybody",
+    ),
+    "the name of placeholders": (
+        [("models[0].namespace", "gpufleet"), ("models[0].name", "warm-h100")],
+        "models[0].name", "'warm-h100' is the name of a pool's placeholders there",
+    ),
     "neither instance types nor selector": (
         [("pools[1].node_selector", None)],
         "pools[1]", "has neither instance_types nor node_selector",

@@ -34,6 +34,11 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
         containers({"name": "vllm", "image": "b"}, {"name": "sidecar", "image": "c", "command": None}),
         containers({"name": "vllm", "image": "b", "args": ["x"]}, {"name": "other"}, {"name": "sidecar", "image": "c"}),
     ),
+    "entry removed": (
+        containers({"name": "vllm", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}),
+        containers({"name": "vllm", "env": [{"name": "A", "$patch": "delete"}, {"name": "C", "value": "3"}]}),
+        containers({"name": "vllm", "env": [{"name": "B", "value": "2"}, {"name": "C", "value": "3"}]}),
+    ),
     "environment by name": (
         containers({"name": "vllm", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}),
         containers({"name": "vllm", "env": [{"name": "B", "value": "3"}]}),
