@@ -15,6 +15,8 @@ from .meta import (
     GPU_RESOURCE,
     GPU_TAINT,
     GPU_TOLERATION,
+    MANAGED_BY,
+    MANAGER,
     POOL_LABEL,
     READY_TAINT,
     Ref,
@@ -149,7 +151,7 @@ def _placeholders(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
         "replicas": warm_count(pool),
         "selector": {"matchLabels": dict(selector)},
         "template": {
-            "metadata": {"labels": {**labels, **selector}},
+            "metadata": {"labels": {**selector, MANAGED_BY: MANAGER}},
             "spec": {
                 "priorityClassName": WARM_CLASS,
                 "terminationGracePeriodSeconds": 0,

@@ -12,7 +12,17 @@ from ..fleet.types import Fleet, GpuPool, LlmModel
 from ..fleet.validate import MODELS_MOUNT, flag_of
 from ..quantity import format_duration
 from ..serving.lifecycle import durations
-from .meta import GPU_RESOURCE, GPU_TOLERATION, MODEL_LABEL, POOL_LABEL, make, namespace_object, ownership
+from .meta import (
+    GPU_RESOURCE,
+    GPU_TOLERATION,
+    MANAGED_BY,
+    MANAGER,
+    MODEL_LABEL,
+    POOL_LABEL,
+    make,
+    namespace_object,
+    ownership,
+)
 from .overrides import apply_overrides
 
 ROLE = "vllm"
@@ -83,13 +93,18 @@ def _deployment(fleet: Fleet, model: LlmModel) -> dict[str, Any]:
         "progressDeadlineSeconds": 2 * durations(model.lifecycle).startup,
         "selector": {"matchLabels": selector_of(model)},
         "template": {
-            "metadata": {"labels": _labels(fleet, model), "annotations": _pod_annotations(model)},
+            "metadata": {"labels": _pod_labels(model), "annotations": _pod_annotations(model)},
             "spec": _pod_spec(fleet, model, fleet.pool(model.pool)),
         },
     }
     if not model.replicas.autoscaled:
         deployment["spec"]["replicas"] = model.replicas.count
     return deployment
+
+
+def _pod_labels(model: LlmModel) -> dict[str, str]:
+    # Not the cluster: giving it another name must not restart every replica.
+    return {**selector_of(model), MANAGED_BY: MANAGER}
 
 
 def _pod_annotations(model: LlmModel) -> dict[str, str]:
