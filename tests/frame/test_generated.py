@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import generate
 import pytest
+
+import generate
 
 
 def test_generated_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:

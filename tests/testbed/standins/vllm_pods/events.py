@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections import Counter
 
-from testbed.api import Api, Json, resource_path
+from testbed.api import Api, ApiError, Json, resource_path
 
 from .. import timestamps
 from ..watching import write
@@ -31,15 +32,24 @@ class EventRecorder:
         """
         key = (reason, message)
         self._seen[key] += 1
-        count = self._seen[key]
-        namespace = self._pod["metadata"]["namespace"]
-        if count == 1:
-            self._names[key] = f"{self._pod['metadata']['name']}.{uuid.uuid4().hex[:16]}"
-            event = self._event(self._names[key], kind, reason, message, container)
-            await write(lambda: self._api.create(resource_path("v1", "events", namespace), event))
-        elif count & (count - 1) == 0:
-            path = resource_path("v1", "events", namespace, self._names[key])
-            await write(lambda: self._api.patch(path, {"count": count, "lastTimestamp": timestamps.now()}))
+        # As client-go does, drop what is refused: a namespace that goes away takes no more events.
+        with contextlib.suppress(ApiError):
+            if self._seen[key] == 1:
+                await self._create(key, kind, container)
+            elif self._seen[key] & (self._seen[key] - 1) == 0:
+                await self._repeat(key)
+
+    async def _create(self, key: tuple[str, str], kind: str, container: str) -> None:
+        self._names[key] = f"{self._pod['metadata']['name']}.{uuid.uuid4().hex[:16]}"
+        event = self._event(self._names[key], kind, *key, container)
+        await write(lambda: self._api.create(self._path(), event))
+
+    async def _repeat(self, key: tuple[str, str]) -> None:
+        seen = {"count": self._seen[key], "lastTimestamp": timestamps.now()}
+        await write(lambda: self._api.patch(self._path(self._names[key]), seen))
+
+    def _path(self, name: str = "") -> str:
+        return resource_path("v1", "events", self._pod["metadata"]["namespace"], name)
 
     def _event(self, name: str, kind: str, reason: str, message: str, container: str) -> Json:
         meta, now = self._pod["metadata"], timestamps.now()
