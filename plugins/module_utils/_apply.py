@@ -183,9 +183,19 @@ class Applier:
         rest = [entry for entry in prepared if entry.ref.kind != "Namespace"]
         self._send(namespaces)
         if observed.missing_namespaces:
-            rest = self._admit(rest, replace(observed, missing_namespaces=frozenset()))
+            rest = self._admit_late(rest, observed)
         self._send(rest)
         return namespaces + rest
+
+    def _admit_late(self, prepared: Sequence[Prepared], observed: Observed) -> list[Prepared]:
+        """Dry-run in namespaces that were just made. Raises ApplyError that names what was written by then."""
+        try:
+            return self._admit(prepared, replace(observed, missing_namespaces=frozenset()))
+        except ApplyError as error:
+            message, fix = "was made before anything could be dry-run in it", "It stays; nothing else was written."
+            made = sorted(observed.missing_namespaces)
+            notes = [Finding("not-written", Severity.INFO, message, f"Namespace {name}", fix=fix) for name in made]
+            raise ApplyError([*error.findings, *notes]) from error
 
     def _send(self, prepared: Sequence[Prepared]) -> None:
         for entry in prepared:

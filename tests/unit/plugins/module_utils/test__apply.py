@@ -105,6 +105,17 @@ def test_one_refused_of_ten_and_nothing_is_written(position: int) -> None:
     assert [finding.id for finding in raised.value.findings] == ["rejected"]
 
 
+def test_a_refusal_in_a_namespace_that_was_just_made_says_what_was_written() -> None:
+    api = FakeApi()
+    api.fail(lambda call: call.method == "PATCH" and call.path.endswith("deployments/qwen"), status(422, "is invalid"))
+    with pytest.raises(ApplyError, match="is invalid") as raised:
+        run(api)
+    assert [call.path for call in api.writes()] == ["/api/v1/namespaces/inference"]
+    assert [(finding.id, finding.object) for finding in raised.value.findings[1:]] == [
+        ("not-written", "Namespace inference")
+    ]
+
+
 def test_all_refusals_are_told() -> None:
     api = FakeApi()
     api.add(namespace())
