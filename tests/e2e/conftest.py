@@ -21,6 +21,10 @@ from testbed.bed import Bed
 from testbed.settings import Settings
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "two_beds: starts a second bed for itself")
+
+
 @pytest.fixture(scope="session")
 def bed(pytestconfig: pytest.Config) -> Iterator[Bed]:
     """The shared bed. The one that GPUFLEET_BED names is its owner's, and stays up."""

@@ -27,7 +27,7 @@ from testbed.bed import Bed
 NAMESPACE, POOL = declaration.NAMESPACE, "static"
 NODE = "gpu-0"
 REPLICAS = 2
-READY_WITHIN_S = 40
+READY_WITHIN_S = 60
 DEPLOYMENTS = path("Deployment", NAMESPACE)
 #: A model that loads in no time, on a node that is there: what matters is who is in charge, not how long it takes.
 QUICK = {f"testbed.gpufleet.io/{stage}": "100ms" for stage in ("pull", "load", "compile", "warmup", "teardown")}

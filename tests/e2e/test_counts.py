@@ -23,7 +23,7 @@ SCALERS = resource_path("autoscaling/v2", "horizontalpodautoscalers", declaratio
 REPLICAS = "gpufleet_models.0.replicas"
 PAUSED = {"spec": {"paused": True}}
 SCALING = ("vllm", "keda")
-SCALES_WITHIN_S = 20
+SCALES_WITHIN_S = 60
 
 
 @pytest.fixture(scope="module")

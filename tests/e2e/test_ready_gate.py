@@ -22,7 +22,7 @@ BRING_UP = "1@1s,all@3s"
 NODES = resource_path("v1", "nodes")
 PODS = resource_path("v1", "pods", declaration.NAMESPACE)
 GATED, BARE = "gated", "bare"
-BOUND_WITHIN_S = 40
+BOUND_WITHIN_S = 60
 
 
 @dataclass(frozen=True)

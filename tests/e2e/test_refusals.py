@@ -92,7 +92,7 @@ LOGIN = (
     Case("missing kubeconfig", KUBECONFIG, "/nowhere", "gpufleet_cluster.auth: no usable login", ("unreachable",)),
 )
 SAYS = {
-    "no permission": 'User "unprivileged" cannot list resource',
+    "no permission": 'User "unprivileged" cannot ',
     "expired token": "refuses the credentials (401 Unauthorized). Log in anew",
     "unreachable API": "cannot be reached: ",
 }
