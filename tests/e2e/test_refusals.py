@@ -202,3 +202,14 @@ def test_of_ten_objects_none_is_written_when_one_is_rejected(fleet: Fleet, api: 
     assert writes(calls) == []
     assert len([call for call in calls if call.dry_run]) == 10
     assert api.list(path("NodePool")) == api.list(path("KWOKNodeClass")) == []
+
+
+def test_a_namespace_that_was_needed_to_ask_is_all_that_is_written(fleet: Fleet, api: Api, audit: AuditLog) -> None:
+    """Nothing can be dry-run in a namespace that does not exist yet."""
+    rejected = fleet.having("gpufleet_models.0.overrides", {"Service": {"spec": {"type": "Balanced"}}})
+    since = audit.mark()
+    refused = rejected.apply(components=["vllm"], fails=True).failure.result
+    assert refused["msg"].startswith("Service inference/llama spec.type: ")
+    ids = [(finding["id"], finding["object"]) for finding in refused["findings"]]
+    assert ids == [("rejected", "Service inference/llama"), ("not-written", "Namespace inference")]
+    assert [call.resource for call in writes(audit.calls(since, "converge"))] == ["namespaces"]
