@@ -76,27 +76,28 @@ def _apiserver(layout: Layout, binaries: Mapping[str, Path], configs: Mapping[st
     return Program("kube-apiserver", argv, versions.KUBERNETES, inputs=configs["audit-policy.yaml"])
 
 
+def _controller_manager(layout: Layout, settings: Settings, binaries: Mapping[str, Path]) -> Program:
+    argv = (
+        str(binaries["kube-controller-manager"]),
+        *_kubernetes_flags(layout, "kube-controller-manager"),
+        f"--service-account-private-key-file={layout.pki / 'service-account.key'}",
+        f"--root-ca-file={layout.pki / 'ca.crt'}",
+        "--controllers=*,-nodeipam,-cloud-node-lifecycle",
+        "--kube-api-qps=200",
+        "--kube-api-burst=300",
+        f"--horizontal-pod-autoscaler-sync-period={settings.hpa_sync_s}s",
+        f"--horizontal-pod-autoscaler-downscale-stabilization={settings.hpa_downscale_stabilization_s}s",
+    )
+    return Program("kube-controller-manager", argv, versions.KUBERNETES)
+
+
 def controllers(
     layout: Layout, settings: Settings, binaries: Mapping[str, Path], configs: Mapping[str, str]
 ) -> list[Program]:
     """What needs nothing but the API server."""
     kubeconfig = layout.kubeconfig
     return [
-        Program(
-            "kube-controller-manager",
-            (
-                str(binaries["kube-controller-manager"]),
-                *_kubernetes_flags(layout, "kube-controller-manager"),
-                f"--service-account-private-key-file={layout.pki / 'service-account.key'}",
-                f"--root-ca-file={layout.pki / 'ca.crt'}",
-                "--controllers=*,-nodeipam,-cloud-node-lifecycle",
-                "--kube-api-qps=200",
-                "--kube-api-burst=300",
-                f"--horizontal-pod-autoscaler-sync-period={settings.hpa_sync_s}s",
-                f"--horizontal-pod-autoscaler-downscale-stabilization={settings.hpa_downscale_stabilization_s}s",
-            ),
-            versions.KUBERNETES,
-        ),
+        _controller_manager(layout, settings, binaries),
         Program(
             "kube-scheduler",
             (str(binaries["kube-scheduler"]), *_kubernetes_flags(layout, "kube-scheduler")),
