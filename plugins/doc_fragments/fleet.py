@@ -7,9 +7,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Shared by every module that takes a declaration."""
+    """The cluster alone for modules that need no more, the rest of a declaration for the others."""
 
-    DOCUMENTATION = r"""
+    CLUSTER = r"""
 options:
   cluster:
     description:
@@ -17,6 +17,14 @@ options:
       - Login is by C(cluster.auth), else by C(K8S_AUTH_*) variables, else by the service account of the pod.
     type: raw
     required: true
+requirements:
+  - python >= 3.9
+  - kubernetes >= 33.1
+  - the collection kubernetes.core >= 6.4.0
+"""
+
+    DOCUMENTATION = r"""
+options:
   pools:
     description: The GPU pools, as in C(gpufleet_pools).
     type: raw
@@ -26,8 +34,4 @@ options:
   versions:
     description: Versions of the components, as in C(gpufleet_versions).
     type: raw
-requirements:
-  - python >= 3.9
-  - kubernetes >= 33.1
-  - the collection kubernetes.core >= 6.4.0
 """

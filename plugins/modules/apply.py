@@ -35,6 +35,7 @@ options:
     default: false
 extends_documentation_fragment:
   - gpufleet.llm.fleet
+  - gpufleet.llm.fleet.cluster
   - gpufleet.llm.attributes
 author:
   - gpufleet.llm contributors (@gpufleet)

@@ -27,6 +27,7 @@ options:
     default: [karpenter, vllm, keda]
 extends_documentation_fragment:
   - gpufleet.llm.fleet
+  - gpufleet.llm.fleet.cluster
   - gpufleet.llm.attributes
 attributes:
   check_mode:

@@ -22,12 +22,6 @@ description:
   - Waits of more than a few seconds print their progress. On expiry the message names the most likely reason, taken
     from pods, nodes and autoscalers.
 options:
-  cluster:
-    description:
-      - The cluster, as in the inventory variable C(gpufleet_cluster). Its keys are listed in the guide on variables.
-      - Login is by C(cluster.auth), else by C(K8S_AUTH_*) variables, else by the service account of the pod.
-    type: raw
-    required: true
   objects:
     description:
       - The objects to wait for, each with C(api_version), C(kind), C(namespace) (none if cluster-scoped) and C(name).
@@ -52,11 +46,8 @@ options:
         or was last ready if that is later.
     type: str
     default: 10m
-requirements:
-  - python >= 3.9
-  - kubernetes >= 33.1
-  - the collection kubernetes.core >= 6.4.0
 extends_documentation_fragment:
+  - gpufleet.llm.fleet.cluster
   - gpufleet.llm.attributes
 attributes:
   check_mode:
