@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,8 +20,9 @@ from e2e import declaration
 from e2e.fleet import Fleet
 from e2e.guard import guarded
 from e2e.observed import path, snapshot
+from e2e.playbook import Run
 from testbed.api import Api, resource_path
-from testbed.audit import AuditLog, writes
+from testbed.audit import AuditLog, Call, writes
 from testbed.bed import Bed
 
 AUTH = "gpufleet_cluster.auth"
@@ -75,9 +77,16 @@ def test_environment_variables_alone(
     assert api.get(path("NodePool", "", declaration.POOL))["metadata"]["labels"]["gpufleet.io/cluster"] == "e2e"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A server that passes every GET on, and keeps the paths that it was asked for."""
+
+    url: str
+    asked: list[str]
+
+
 @contextmanager
-def _counting(target: str) -> Iterator[tuple[str, list[str]]]:
-    """A server that passes every GET on to ``target``: its URL, and the paths that it was asked for."""
+def _counting(target: str) -> Iterator[Asked]:
     asked: list[str] = []
 
     class Pass(BaseHTTPRequestHandler):
@@ -94,44 +103,55 @@ def _counting(target: str) -> Iterator[tuple[str, list[str]]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Pass) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://localhost:{server.server_port}", asked
+        yield Asked(f"http://localhost:{server.server_port}", asked)
         server.shutdown()
 
 
-def test_prometheus_has_another_url_for_keda_than_for_us(fleet: Fleet, bed: Bed, api: Api) -> None:
-    with _counting(bed.prometheus_url) as (url, asked), _counting(bed.prometheus_url) as (in_cluster, asked_in_cluster):
-        declared = fleet.having("gpufleet_cluster.prometheus", {"in_cluster_url": in_cluster, "url": url})
-        run = declared.site()
-    (scaled,) = api.list(path("ScaledObject", declaration.NAMESPACE))
-    servers = {trigger["metadata"]["serverAddress"] for trigger in scaled["spec"]["triggers"]}
-    assert servers == {in_cluster}
-    assert all("kv_cache_usage_perc" in each or "num_requests" in each for each in asked_in_cluster)
-    assert asked_in_cluster
-    assert asked
-    assert not any("vllm" in each for each in asked)
-    assert run.of("wait_for")[-1].result["verdict"] == "ready"
+@dataclass(frozen=True)
+class Both:
+    """One run on two clusters; ``west`` has a Prometheus with one URL for KEDA and another for us."""
+
+    run: Run
+    beds: Mapping[str, Bed]
+    written: Mapping[str, list[Call]]
+    in_cluster_url: str
+    asked_by_keda: list[str]
+    asked_by_us: list[str]
 
 
 @pytest.fixture(scope="module")
-def second(pytestconfig: pytest.Config) -> Iterator[Bed]:
-    with guarded("test-2") as bed:
-        yield bed
+def both(fleet: Fleet, bed: Bed) -> Iterator[Both]:
+    with guarded("test-2") as second, _counting(second.prometheus_url) as keda, _counting(second.prometheus_url) as us:
+        beds = {"e2e": bed, "west": second}
+        clusters = {name: {**declaration.cluster(each), "name": name} for name, each in beds.items()}
+        clusters["west"]["prometheus"] = {"in_cluster_url": keda.url, "url": us.url}
+        (declared,) = fleet.hosts.values()
+        hosts = {name: {**declared, "gpufleet_cluster": each} for name, each in clusters.items()}
+        marks = {name: each.audit().mark() for name, each in beds.items()}
+        run = Fleet(fleet.folder, hosts).site("--forks", "2")
+        written = {name: writes(each.audit().calls(marks[name], "converge")) for name, each in beds.items()}
+        yield Both(run, beds, written, keda.url, keda.asked, us.asked)
 
 
 @pytest.mark.two_beds
-def test_two_clusters_converge_in_one_run(fleet: Fleet, bed: Bed, second: Bed) -> None:
-    (declared,) = fleet.hosts.values()
-    beds = {"e2e": bed, "west": second}
-    clusters = {name: {**declaration.cluster(each), "name": name} for name, each in beds.items()}
-    both = Fleet(fleet.folder, {name: {**declared, "gpufleet_cluster": each} for name, each in clusters.items()})
-    marks = {name: each.audit().mark() for name, each in beds.items()}
-    run = both.site("--forks", "2")
-    one, other = ([task for task in run.tasks if task.host == name] for name in beds)
+def test_two_clusters_converge_in_one_run(both: Both) -> None:
+    one, other = ([task for task in both.run.tasks if task.host == name] for name in both.beds)
     assert [task.task for task in one] == [task.task for task in other]
     assert any(left.start < right.end and right.start < left.end for left in one for right in other)
-    for name, each in beds.items():
-        found = snapshot(each.api())
+    for name, bed in both.beds.items():
+        found = snapshot(bed.api())
         assert {item["metadata.labels.gpufleet.io/cluster"] for item in found.values()} == {name}
-        assert writes(each.audit().calls(marks[name], "converge"))
-        assert len(each.api().list(resource_path("v1", "pods", declaration.NAMESPACE))) == 2
-    assert both.site("--forks", "2").changed == 0
+        assert both.written[name]
+        assert len(bed.api().list(resource_path("v1", "pods", declaration.NAMESPACE))) == 2
+
+
+@pytest.mark.two_beds
+def test_prometheus_has_another_url_for_keda_than_for_us(both: Both) -> None:
+    (scaled,) = both.beds["west"].api().list(path("ScaledObject", declaration.NAMESPACE))
+    servers = {trigger["metadata"]["serverAddress"] for trigger in scaled["spec"]["triggers"]}
+    assert servers == {both.in_cluster_url}
+    assert both.asked_by_keda
+    assert all("vllm" in each for each in both.asked_by_keda)
+    assert both.asked_by_us
+    assert not any("vllm" in each for each in both.asked_by_us)
+    assert both.run.of("wait_for", "west")[-1].result["verdict"] == "ready"

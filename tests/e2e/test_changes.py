@@ -53,11 +53,8 @@ CASES = (
     _model("replicas.min", 1, {SCALED: {"spec.minReplicaCount", "spec.fallback.replicas"}}),
     _model("scaling.concurrency", 16, {SCALED: {TRIGGERS.format(0, "threshold")}}),
     _model("scaling.kv_cache", 0.8, {SCALED: {TRIGGERS.format(1, "threshold")}}),
-    _model("scaling.scale_up.pods", 3, {SCALED: {f"{BEHAVIOR}.scaleUp.policies[0].value"}}),
     _model("scaling.scale_up.period", "30s", {SCALED: {f"{BEHAVIOR}.scaleUp.policies[0].periodSeconds"}}),
-    _model("scaling.scale_down.window", "1m", {SCALED: {f"{BEHAVIOR}.scaleDown.stabilizationWindowSeconds"}}),
     _model("lifecycle.p99_generation", "12s", {DEPLOYMENT: {GRACE, f"{VLLM}.args[10]"}}),
-    _model("lifecycle.teardown", "4s", {DEPLOYMENT: {GRACE}}),
     _model("lifecycle.pre_stop", "2s", {DEPLOYMENT: {GRACE, f"{VLLM}.lifecycle.preStop.sleep.seconds"}}),
     _model(
         "lifecycle.cold_start",
@@ -85,7 +82,6 @@ CASES = (
         {SCALED: {TRIGGERS.format(0, "serverAddress"), TRIGGERS.format(1, "serverAddress")}},
     ),
     _pool("nodes.max", 6, {NODE_POOL: {"spec.limits.nodes"}}),
-    _pool("disruption.consolidate_after", "20s", {NODE_POOL: {"spec.disruption.consolidateAfter"}}),
     _pool("capacity_types", ["spot"], {NODE_POOL: {"spec.template.spec.requirements[1].values[0]"}}),
     _pool("nodes.warm.count", 2, {WARM: {"spec.replicas"}}),
 )
