@@ -38,7 +38,9 @@ def cluster_policy(obj: Mapping[str, Any], accept: Collection[str] = ()) -> Stat
         return unready(obj, message, "gpu-operator", message, _OTHERWISE)
     if state == "ready" and ready.true and ready.reason in (_RECONCILED, *accept):
         return State(True, ready.reason)
-    return _waiting(obj, ready if ready.true else condition(obj, "Error"))
+    # The operator writes state and conditions one after the other: only the one that fits the state is about it.
+    said = ready if state == "ready" else condition(obj, "Error")
+    return _waiting(obj, said if said.true else Condition())
 
 
 def _ignored(obj: Mapping[str, Any]) -> State:

@@ -24,13 +24,20 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed i
         pytest.param("ready", "NFDLabelsMissing", ("NoGPUNodes",), False, id="trap: ready without discovery"),
         pytest.param("ready", "", (), False, id="trap: an operator of before conditions"),
         pytest.param("notReady", "OperandNotReady", ("NoGPUNodes",), False, id="GPUs come up"),
-        pytest.param("notReady", "Reconciled", (), False, id="the state is behind the condition"),
     ],
 )
 def test_ready(state: str, reason: str, accept: tuple[str, ...], expected: bool) -> None:
     found = cluster_policy(policy(state, reason), accept)
     assert found.ready is expected
     assert bool(found.reasons) is not expected
+
+
+def test_conditions_of_another_state_do_not_count() -> None:
+    """The operator writes them after the state."""
+    reconciled, failing = policy("ready", "Reconciled"), policy("notReady", "OperandNotReady")
+    for conditions, state in ((reconciled, "notReady"), (failing, "ready")):
+        found = cluster_policy({**conditions, "status": {**conditions["status"], "state": state}}, ["NoGPUNodes"])
+        assert (found.ready, [reason.message for reason in found.reasons]) == (False, ["is not ready"])
 
 
 def test_the_reason_and_its_fix_are_named() -> None:
