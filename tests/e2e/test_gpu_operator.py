@@ -28,7 +28,7 @@ NAMESPACE = "gpu-operator"
 POLICIES = resource_path("nvidia.com/v1", "clusterpolicies")
 POLICY = f"{POLICIES}/cluster-policy"
 NODES = resource_path("v1", "nodes")
-EXISTING = {"name": "own", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}
+EXISTING: Json = {"name": "own", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}
 HELM = toolchain.kubectl_directory() / "helm"
 ROLE = [{"hosts": "gpufleet", "gather_facts": False, "roles": ["gpufleet.llm.gpu_operator"]}]
 
@@ -161,7 +161,7 @@ def test_a_second_policy_and_what_a_killed_helm_left_are_refused_by_name(
 
 
 def test_existing_pools_need_their_gpus(operator: Operator, story: Story, api: Api) -> None:
-    pools = {"gpufleet_pools": [EXISTING], "gpufleet_models": [], "driver": "host"}
+    pools: Json = {"gpufleet_pools": [EXISTING], "gpufleet_models": [], "driver": "host"}
     run, _ = operator(fails=True, wait_timeout="2s", **pools)
     assert "(NoGPUNodes)" in run.failure.result["msg"]
     labels = {**EXISTING["node_selector"], "kubernetes.io/hostname": "own-1"}
@@ -177,8 +177,8 @@ def test_existing_pools_need_their_gpus(operator: Operator, story: Story, api: A
 def test_a_foreign_release_is_refused_by_name(operator: Operator, story: Story, bed: Bed, api: Api) -> None:
     """Last: it starts anew, with an operator that somebody else has installed."""
     reset.reset(bed)
-    command = [HELM, "install", "gpu-operator-1700000000", CHART, "--namespace=nvidia", "--create-namespace"]
-    subprocess.run([*command, f"--kubeconfig={bed.kubeconfig}"], check=True, capture_output=True)
+    command = ["install", "gpu-operator-1700000000", str(CHART), "--namespace=nvidia", "--create-namespace"]
+    subprocess.run([HELM, *command, f"--kubeconfig={bed.kubeconfig}"], check=True, capture_output=True)
     before = api.get(POLICY)["spec"]
     (finding,) = _refused(operator)
     assert (finding["id"], finding["object"]) == ("foreign-release", "Deployment nvidia/gpu-operator")
