@@ -54,7 +54,52 @@ ROLES: dict[str, dict[str, Any]] = {
             }
         },
     },
-    "karpenter": {"title": "GPU node pools that Karpenter provisions", "wait": "5m"},
+    "gpu_operator": {
+        "title": "The NVIDIA GPU Operator, installed by Helm",
+        "parts": ("cluster", "pools", "versions"),
+        "options": {
+            "namespace": {"type": "str", "default": "gpu-operator", "description": "Namespace of the release."},
+            "chart_ref": {
+                "type": "str",
+                "default": "gpu-operator",
+                "description": "Chart: a name in the repository, a path, or an OCI reference.",
+            },
+            "chart_repo_url": {
+                "type": "str",
+                "description": "Chart repository, NVIDIA's by default; empty for a path or an OCI reference.",
+            },
+            "driver": {
+                "type": "str",
+                "choices": ["operator", "host"],
+                "default": "operator",
+                "description": "Who installs driver and container toolkit: C(host) is the image of the nodes.",
+            },
+            "mig_strategy": {
+                "type": "str",
+                "choices": ["none", "single", "mixed"],
+                "default": "single",
+                "description": "How the device plugin names MIG devices.",
+            },
+            "tolerations": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "description": "Tolerations for further taints of GPU nodes.",
+            },
+            "values": {"type": "dict", "default": {}, "description": "Values of the chart, merged last."},
+            "helm_binary": {
+                "type": "str",
+                "default": "",
+                "description": "Path of helm 3 or 4; that on the path if empty.",
+            },
+        },
+        "wait": "20m",
+    },
+    "karpenter": {
+        "title": "GPU node pools that Karpenter provisions",
+        "parts": ("cluster", "pools", "versions"),
+        "wait": "5m",
+    },
     "vllm": {"title": "Models served by vLLM", "wait": "30m"},
     "keda": {"title": "Replica counts that follow the demand", "wait": "5m"},
 }
@@ -72,7 +117,7 @@ def role_options(role: str) -> dict[str, Any]:
     spec = ROLES[role]
     options: dict[str, Any] = {}
     for key, kind in TYPES.items():
-        if role == "karpenter" and key == "models":
+        if key not in spec.get("parts", TYPES):
             continue
         option: dict[str, Any] = {"type": kind.ansible_type}
         if key == "cluster":

@@ -18,6 +18,7 @@ from .errors import InvalidInput
 from .findings import Finding, Severity, Verdict, verdict_of
 from .fleet.fields import NAMESPACE, OBJECT_NAME, Duration, FieldType, Problems, Text
 from .objects.meta import Ref
+from .readiness.gpu_operator import cluster_policy
 from .readiness.nodes import node_claim
 from .readiness.predicates import gone, ready
 from .readiness.scalers import hpa_name, scaled_object
@@ -57,12 +58,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Options:
-    """A wait as it is asked for. ``patience_s`` bounds failures of pods that may pass."""
+    """A wait as it is asked for. ``patience_s`` bounds failures of pods that may pass, ``accept`` names further reasons
+    for which a ClusterPolicy is ready."""
 
     refs: tuple[Ref, ...]
     until: Until
     timeout_s: int
     patience_s: int
+    accept: tuple[str, ...] = ()
 
 
 def parse_options(params: Mapping[str, Any]) -> Options:
@@ -80,7 +83,7 @@ def parse_options(params: Mapping[str, Any]) -> Options:
     refs = tuple(_ref(entry, path, problems) for path, entry in wanted)
     if problems.findings:
         raise InvalidInput(problems.findings)
-    return Options(refs, until, times["timeout"], times["patience"])
+    return Options(refs, until, times["timeout"], times["patience"], tuple(params.get("accept") or ()))
 
 
 def _ref(entry: Mapping[str, Any], path: str, problems: Problems) -> Ref:
@@ -140,6 +143,8 @@ class Waiter:
         if ref.kind == "ScaledObject":
             hpa = Ref("autoscaling/v2", "HorizontalPodAutoscaler", ref.namespace, hpa_name(obj))
             return scaled_object(obj, self.cluster.get(hpa))
+        if ref.kind == "ClusterPolicy":
+            return cluster_policy(obj, self.options.accept)
         if ref.kind == "NodeClaim":
             return node_claim(obj, self.now())
         state = ready(obj)

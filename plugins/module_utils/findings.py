@@ -61,6 +61,10 @@ CATALOGUE: dict[str, str] = {
     "webhook": "An admission webhook refuses, or does not answer.",
     "metric-missing": "The autoscaler has no value for one of its metrics.",
     "autoscaler": "The autoscaler reports a condition that keeps it from scaling.",
+    "gpu-operator": "The GPU Operator has not made the GPUs of all nodes usable.",
+    "foreign-release": "Somebody else has installed a GPU Operator.",
+    "second-cluster-policy": "A ClusterPolicy besides that of the release; the GPU Operator takes one.",
+    "release-pending": "Helm is at work on a release, or was killed at it.",
 }
 
 

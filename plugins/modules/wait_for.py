@@ -17,6 +17,8 @@ description:
     adds beyond its minimum are not waited for.
   - A ScaledObject is ready when KEDA says so, no fallback stands in for a metric, and its HorizontalPodAutoscaler holds
     a value for each of its metrics. One that is paused by an annotation is ready, with a warning.
+  - A ClusterPolicy of the GPU Operator is ready when it says so for the reason C(Reconciled). It also calls itself
+    ready without any GPU node and without node discovery; see O(accept).
   - A NodePool, a NodeClaim, a node class of AWS or Azure and a Node are ready when their condition says so. Other kinds
     are ready when they exist.
   - Waits of more than a few seconds print their progress. On expiry the message names the most likely reason, taken
@@ -39,6 +41,14 @@ options:
     description: How long to wait at most, such as V(90s) or V(1h30m). On expiry the task fails.
     type: str
     default: 20m
+  accept:
+    description:
+      - Further reasons for which a ClusterPolicy is ready. With V(NoGPUNodes) a cluster without a GPU node is all
+        right, as where Karpenter buys all of them.
+    type: list
+    elements: str
+    choices: [NoGPUNodes]
+    default: []
   patience:
     description:
       - How long a pod may have an image that cannot be pulled, a container that ends again and again or a missing
@@ -127,6 +137,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._module import connect, report, run
 from ..module_utils._wait import Until, Waiter, parse_options
 from ..module_utils.fleet.parse import parse_fleet
+from ..module_utils.objects.gpu_operator import NO_GPU_NODES
 
 #: A step notices readiness within a poll, and ends before a person misses its progress line.
 _STEP_S = 8
@@ -137,6 +148,7 @@ OPTIONS = {
     "objects": {"type": "list", "elements": "dict", "required": True},
     "until": {"type": "str", "default": "ready", "choices": [until.value for until in Until]},
     "timeout": {"type": "str", "default": "20m"},
+    "accept": {"type": "list", "elements": "str", "default": [], "choices": [NO_GPU_NODES]},
     "patience": {"type": "str", "default": "10m"},
 }
 

@@ -35,6 +35,11 @@ def test_nothing_names_a_registry_or_a_path_of_one_machine(word: str) -> None:
     assert [str(path) for path in tracked() if pattern.search(path.read_text())] == []
 
 
+def test_the_vendors_chart_repository_is_named_in_one_place() -> None:
+    named = [str(path.relative_to(stage.ROOT)) for path in tracked() if "helm.ngc.nvidia" + ".com" in path.read_text()]
+    assert named == ["roles/gpu_operator/defaults/main.yml"]
+
+
 def test_every_python_file_says_its_licence() -> None:
     sources = {path: path.read_text() for path in tracked() if path.suffix == ".py"}
     assert [str(path) for path, text in sources.items() if text and LICENCE not in text.splitlines()[:4]] == []

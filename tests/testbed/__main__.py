@@ -85,6 +85,7 @@ def _build(arguments: argparse.Namespace) -> None:
     """Build every program into the cache."""
     build.executables()
     toolchain.kubectl_directory()
+    toolchain.helm_3()
     if arguments.export:
         build.export(arguments.export)
 

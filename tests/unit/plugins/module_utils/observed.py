@@ -95,3 +95,15 @@ def node_claim(*entries: tuple[str, str, str, str]) -> Json:
     labels = {"gpufleet.io/pool": "h100"}
     status = {"conditions": conditions(*entries)}
     return observed("karpenter.sh/v1", "NodeClaim", "h100-x1", metadata={"labels": labels}, status=status)
+
+
+def cluster_policy(state: str, reason: str, message: str = "", generation: int | None = None, **parts: Any) -> Json:
+    """A ClusterPolicy as the GPU Operator v26.7 leaves it for a reason; ``generation`` is the one that it has seen."""
+    ready = state == "ready"
+    said, other = (reason, message), ("Ready" if ready else "Error", "")
+    entries = conditions(
+        ("Ready", str(ready), *(said if ready else other)), ("Error", str(not ready), *(other if ready else said))
+    )
+    seen = {} if generation is None else {"observedGeneration": generation}
+    status = {"state": state, "conditions": [{**entry, **seen} for entry in entries] if reason else []}
+    return observed("nvidia.com/v1", "ClusterPolicy", "cluster-policy", **{"status": status, **parts})

@@ -253,3 +253,17 @@ def test_what_apply_returns_fits_as_it_is() -> None:
     options = parse_options({"objects": [entry], "until": "ready", "timeout": "1h30m", "patience": "0s"})
     assert (options.refs, options.until) == ((Ref("v1", "Node", "", "n1"),), Until.READY)
     assert (options.timeout_s, options.patience_s) == (5400, 0)
+
+
+@pytest.mark.parametrize("accept", [[], ["NoGPUNodes"]])
+def test_a_cluster_policy_is_ready_for_the_reasons_that_are_accepted(accept: list[str]) -> None:
+    policy = observed.cluster_policy("ready", "NoGPUNodes")
+    api = Api()
+    api.kinds["nvidia.com/v1"] = {"ClusterPolicy": ("clusterpolicies", False)}
+    api.add(policy)
+    entry = {"api_version": "nvidia.com/v1", "kind": "ClusterPolicy", "name": "cluster-policy"}
+    times = {"timeout": "20m", "patience": "10m"}
+    options = parse_options({"objects": [entry], "until": "ready", "accept": accept, **times})
+    result = Waiter(api.cluster(), options, api.clock, lambda: NOW).step(0)
+    assert result.done is bool(accept)
+    assert ids(result) == ([] if accept else ["gpu-operator"])

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches ClusterPolicies and nodes, and keeps the status of the first by what the second show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from testbed.api import MERGE_PATCH, Api, ApiError, Json, resource_path
+
+from ..watching import changes, write
+from .cluster_policy import discovery_patch, statuses
+
+_POLICIES = ("nvidia.com/v1", "clusterpolicies")
+_NODES = ("v1", "nodes")
+# Until a chart has brought the definition.
+_NO_DEFINITION_RETRY_S = 1.0
+
+
+class Operator:
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._nodes: dict[str, Json] = {}
+        self._policies: dict[str, Json] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """For ever; raises when nodes cannot be watched."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_nodes())
+            group.create_task(self._follow_policies())
+            group.create_task(self._reconcile())
+
+    async def _follow_nodes(self) -> None:
+        await self._keep(self._nodes, changes(self._api, resource_path(*_NODES)))
+
+    async def _follow_policies(self) -> None:
+        while True:
+            try:
+                await self._keep(self._policies, changes(self._api, resource_path(*_POLICIES)))
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                self._policies.clear()
+                await asyncio.sleep(_NO_DEFINITION_RETRY_S)
+
+    async def _keep(self, known: dict[str, Json], stream: AsyncIterator[tuple[str, Json]]) -> None:
+        async for kind, item in stream:
+            known.pop(item["metadata"]["name"], None)
+            if kind != "DELETED":
+                known[item["metadata"]["name"]] = item
+            self._changed.set()
+
+    async def _reconcile(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._policies:
+                await self._discover()
+                await self._report()
+
+    async def _discover(self) -> None:
+        for name, node in list(self._nodes.items()):
+            await self._patch(resource_path(*_NODES, name=name), discovery_patch(node))
+
+    async def _report(self) -> None:
+        for name, status in list(statuses(self._policies.values(), list(self._nodes.values()))):
+            await self._patch(resource_path(*_POLICIES, name=name, subresource="status"), {"status": status})
+
+    async def _patch(self, path: str, body: Json | None) -> None:
+        if body is not None:
+            await write(lambda: self._api.patch(path, body, MERGE_PATCH))
