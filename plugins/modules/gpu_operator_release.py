@@ -46,6 +46,7 @@ options:
     default: {}
 extends_documentation_fragment:
   - gpufleet.llm.fleet
+  - gpufleet.llm.fleet.cluster
   - gpufleet.llm.attributes
 attributes:
   check_mode:
