@@ -27,8 +27,8 @@ except ImportError:
 #: First line of every file of ours; by it stale ones are known.
 _HEADER = "# Written by gpufleet.llm.render for the component {}. Change the inventory instead."
 _WRITTEN = re.compile(re.escape(_HEADER).replace(re.escape("{}"), "([a-z_]+)") + "\n")
-#: What PyYAML takes for text and other readers do not: numbers of YAML 1.2 (its core schema, 10.3.2), and booleans of
-#: YAML 1.1 that Go's yaml.v2, and with it kubectl, knows. The revision 6e10 would reach Kubernetes as a number.
+#: What PyYAML takes for text and other readers may not: numbers of YAML 1.2 (its core schema, 10.3.2), and the short
+#: booleans of YAML 1.1. kubectl 1.34 reads the revision 6e10 as 60000000000.
 _MISREAD = re.compile(r"(?:[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|[yYnN])$")
 
 
