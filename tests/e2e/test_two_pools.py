@@ -26,15 +26,16 @@ def two_pools(empty_bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Fleet
     return Fleet(tmp_path_factory.mktemp("two-pools"), {"local": variables})
 
 
-def homes(api: Api) -> Counter[tuple[str, str]]:
-    """How many replicas run in each pool on each capacity type."""
-    nodes = {node["metadata"]["name"]: node["metadata"]["labels"] for node in api.list(resource_path("v1", "nodes"))}
+def bought(api: Api) -> Counter[tuple[str, str]]:
+    """How many nodes with replicas there are in each pool, of each capacity type."""
     pods = api.list(resource_path("v1", "pods", declaration.NAMESPACE))
-    labels = (nodes[pod["spec"]["nodeName"]] for pod in pods)
+    homes = {pod["spec"]["nodeName"] for pod in pods}
+    labels = (api.get(resource_path("v1", "nodes", name=name))["metadata"]["labels"] for name in homes)
     return Counter((entry["gpufleet.io/pool"], entry["karpenter.sh/capacity-type"]) for entry in labels)
 
 
 def test_the_floor_fills_first_and_the_burst_is_spot(two_pools: Fleet, api: Api) -> None:
+    """All replicas at once: within one round Karpenter keeps to the size of the floor, and buys the rest on spot."""
     two_pools.site()
-    assert homes(api) == {("h100", "on-demand"): 2, ("burst", "spot"): 1}
+    assert bought(api) == {("h100", "on-demand"): 1, ("burst", "spot"): 1}
     assert two_pools.site().changed == 0

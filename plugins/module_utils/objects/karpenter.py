@@ -68,12 +68,21 @@ def _node_pool(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
             "consolidateAfter": format_duration(pool.disruption.consolidate_after),
             "budgets": [_budget(budget) for budget in pool.disruption.budgets],
         },
-        # Nodes, not GPUs: MIG and time-slicing change how many units of nvidia.com/gpu one node counts for.
-        "limits": {"nodes": str(pool.nodes.max if pool.nodes else 0)},
+        "limits": _limits(pool),
     }
     if pool.weight is not None:
         node_pool["spec"]["weight"] = pool.weight
     return apply_overrides(node_pool, pool.overrides)
+
+
+def _limits(pool: GpuPool) -> dict[str, str]:
+    """The most nodes, said twice: within one round Karpenter v1.14 counts what it is about to buy in every resource but
+    nodes (subtractMax in pkg/controllers/provisioning/scheduling/scheduler.go), and would buy more than that limit.
+
+    GPUs are whole ones here; MIG and time-slicing would change how many units of nvidia.com/gpu a node counts for.
+    """
+    most = pool.nodes.max if pool.nodes else 0
+    return {"nodes": str(most), GPU_RESOURCE: str(most * pool.gpus_per_node)}
 
 
 def _node_spec(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def built(*changes: tuple[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_a_pool_becomes_a_node_pool() -> None:
     spec = built()["NodePool"]["spec"]
-    assert spec["limits"] == {"nodes": "4"}
+    assert spec["limits"] == {"nodes": "4", "nvidia.com/gpu": "32"}
     assert spec["weight"] == 10, "the override"
     assert spec["template"]["metadata"]["labels"] == {"gpufleet.io/pool": "h100"}
     assert spec["template"]["spec"] == {
