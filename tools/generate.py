@@ -26,6 +26,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (
     Duration,
     FieldType,
     ListOf,
+    OneOrMore,
     Record,
 )
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import TYPES, VARIABLES  # noqa: E402
@@ -160,8 +161,9 @@ def _table(record: Record, prefix: str) -> Iterator[str]:
 def _rows(record: Record, prefix: str) -> Iterator[str]:
     for entry in fields(record.cls):
         kind: FieldType = entry.metadata["type"]
-        inner = kind.item if isinstance(kind, ListOf) else kind
-        name = f"{prefix}{entry.name}" + ("[]" if isinstance(kind, ListOf) else "")
+        listed = isinstance(kind, ListOf) and not isinstance(kind, OneOrMore)
+        inner = kind.item if isinstance(kind, ListOf) and listed else kind
+        name = f"{prefix}{entry.name}" + ("[]" if listed else "")
         text = re.sub(r"C\(([^)]*)\)", r"`\1`", entry.metadata["doc"])
         allowed = "" if isinstance(inner, Record) else inner.describe()
         yield f"| `{name}` | {text} | {allowed} | {_default(entry, kind)} |"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Optional, TypeVar
 
 from ._cluster import Cluster
 from .errors import ClusterError
 from .findings import Finding, Severity
 from .objects.meta import POOL_LABEL, Ref
+from .objects.placement import pools_of
 from .readiness.nodes import capacity_reasons, unbought
 from .readiness.pods import newest, pod_reasons, summary
 from .readiness.predicates import ready
@@ -50,22 +51,27 @@ class Explainer:
         labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"].get("matchLabels", {}).items())
         pods = newest(self._list("v1", "Pod", ref.namespace, labels=labels))
         reasons = [reason for pod in pods for reason in pod_reasons(pod, self.now, self.patience_s)]
-        pool = found["spec"]["template"]["spec"].get("nodeSelector", {}).get(POOL_LABEL)
+        pools = pools_of(found["spec"]["template"]["spec"])
         homeless = [reason.object for reason in reasons if reason.id == "unschedulable"]
-        nodes = self._nodes(pool, homeless[0], pods) if pool and homeless else []
+        nodes = self._nodes(pools, homeless[0], pods) if pools and homeless else []
         return [*nodes, *summary(reasons)]
 
-    def _nodes(self, pool: str, homeless: str, pods: Sequence[Mapping[str, Any]]) -> list[Finding]:
-        """Why Karpenter has no node for the pods of a pool."""
-        claims = self._list("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={pool}")
-        node_pool = self._get(Ref("karpenter.sh/v1", "NodePool", "", pool))
-        reasons = capacity_reasons(node_pool, claims, self.now)
-        if reasons or node_pool is None:
-            return reasons
+    def _nodes(self, pools: Sequence[str], homeless: str, pods: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        """Why Karpenter has no node for pods that any of some pools may take."""
+        by_pool = [self._pool_reasons(name) for name in pools]
+        said = [reason for reasons in by_pool for reason in reasons or ()]
+        if all(reasons is None or reasons for reasons in by_pool):
+            return said
         pod = next(pod for pod in pods if homeless.endswith(f"/{pod['metadata']['name']}"))
         metadata = pod["metadata"]
         fields = f"involvedObject.name={metadata['name']},reason=FailedScheduling,source=karpenter"
-        return unbought(pod, self._list("v1", "Event", metadata["namespace"], fields=fields))
+        return unbought(pod, self._list("v1", "Event", metadata["namespace"], fields=fields)) or said
+
+    def _pool_reasons(self, name: str) -> Optional[list[Finding]]:
+        """Why a pool gives no node, or None where it cannot be read and shows no node on its way either."""
+        claims = self._list("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={name}")
+        pool = self._get(Ref("karpenter.sh/v1", "NodePool", "", name))
+        return capacity_reasons(pool, claims, self.now) or (None if pool is None else [])
 
     def _get(self, ref: Ref) -> Any:
         return self._look(lambda: self.cluster.get(ref), None)

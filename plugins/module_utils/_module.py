@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -23,17 +23,22 @@ FLEET_OPTIONS: dict[str, Any] = {
     "models": {"type": "raw"},
     "versions": {"type": "raw"},
 }
+_CLIENT = "kubernetes, with the collection kubernetes.core >= 6.4.0"
 
 
 def run(
     options: Mapping[str, Any],
     body: Callable[[AnsibleModule], dict[str, Any]],
+    needs: Optional[tuple[str, Optional[str]]] = None,
 ) -> None:
-    """Run a module: ``body`` returns its result; a GpufleetError becomes one line, and its findings data."""
+    """Run a module: ``body`` returns its result; a GpufleetError becomes one line, and its findings data.
+
+    ``needs`` names a library and the error of its import, if there was one; that of Kubernetes if absent.
+    """
     module = AnsibleModule(argument_spec=dict(options), supports_check_mode=True)
-    if _cluster.IMPORT_ERROR:
-        library = missing_required_lib("kubernetes, with the collection kubernetes.core >= 6.4.0")
-        module.fail_json(msg=library, exception=_cluster.IMPORT_ERROR)
+    library, import_error = needs or (_CLIENT, _cluster.IMPORT_ERROR)
+    if import_error:
+        module.fail_json(msg=missing_required_lib(library), exception=import_error)
     try:
         result = body(module)
     except GpufleetError as error:

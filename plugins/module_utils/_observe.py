@@ -40,13 +40,14 @@ def observe(
 ) -> Observed:
     """Read everything. Raises ClusterError."""
     refs = list(wanted)
-    listed = dict.fromkeys(component.kinds, selector_of_role(cluster_name, role))
+    kinds_of_role = dict.fromkeys([*component.kinds, *map(_kind, refs)])
+    listed = dict.fromkeys(kinds_of_role, selector_of_role(cluster_name, role))
     scales = any(ref.kind == "Deployment" for ref in refs)
     listed.update(dict.fromkeys(_SCALERS, "") if scales else {})
     kinds = [kind for kind in listed if cluster.serves(*kind)]
     answers = cluster.in_parallel(lambda kind: cluster.list_objects(*kind, labels=listed[kind]), kinds)
     found = {ref_of(obj): obj for objects in answers for obj in objects}
-    live = {ref: obj for ref, obj in found.items() if _kind(ref) in component.kinds}
+    live = {ref: obj for ref, obj in found.items() if _kind(ref) in kinds_of_role}
     scalers = [obj for ref, obj in found.items() if scales and _kind(ref) in _SCALERS]
     namespaces = _namespaces(cluster, refs, live)
     live.update({ref: obj for ref, obj in namespaces.items() if obj})

@@ -20,7 +20,7 @@ from .converge.plan import is_ours
 from .errors import ClusterError
 from .findings import Finding, Severity
 from .fleet.types import Fleet, GpuPool, Prometheus
-from .objects import karpenter, keda, vllm
+from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
 from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
 
@@ -135,6 +135,7 @@ class Preflight:
 
     def _permissions(self) -> list[Finding]:
         kinds = [kind for name in self.components for kind in COMPONENTS[name].kinds]
+        kinds += [(obj["apiVersion"], obj["kind"]) for obj in self._objects]
         workloads = {_namespace(obj) for obj in self._objects if obj["kind"] == "Deployment"}
         scaled = {_namespace(obj) for obj in self._objects if obj["kind"] == "ScaledObject"}
         scalers = [_SCALED_OBJECT, _HPA] if workloads else []
@@ -191,12 +192,9 @@ class Preflight:
 
     def _node_classes(self) -> list[Finding]:
         """Node classes that a pool names have to exist; those that it does not name are made."""
-        pools = enumerate(self.fleet.pools)
-        named = {index: str(pool.node_class) for index, pool in pools if pool.provisioned and pool.node_class}
-        if not named:
-            return []
-        kind = karpenter.NODE_CLASSES[self.fleet.cluster.provider]
-        refs = [Ref(f"{kind.group}/{kind.version}", kind.kind, "", name) for name in named.values()]
+        fleet = self.fleet
+        named = [index for index, pool in enumerate(fleet.pools) if pool.provisioned and not node_class.is_made(pool)]
+        refs = [node_class.reference(fleet, fleet.pools[index]) for index in named]
         found = self.cluster.in_parallel(self.cluster.get, refs)
         return [
             Finding(
@@ -232,9 +230,10 @@ class Preflight:
         ]
         deployments = (obj for obj in self._built[vllm.ROLE] if obj["kind"] == "Deployment")
         for index, (model, built) in enumerate(zip(self.fleet.models, deployments)):
-            if model.pool in nodes:
-                pool, pod = self.fleet.pool(model.pool), built["spec"]["template"]["spec"]
-                findings += model_findings(f"gpufleet_models[{index}]", pool, nodes[model.pool], pod)
+            pod = built["spec"]["template"]["spec"]
+            for pool in self.fleet.pools_of(model):
+                if pool.name in nodes:
+                    findings += model_findings(f"gpufleet_models[{index}]", pool, nodes[pool.name], pod)
         return findings
 
     def _nodes(self, pool: GpuPool) -> list[dict[str, Any]]:

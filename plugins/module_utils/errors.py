@@ -44,3 +44,7 @@ class ApplyError(GpufleetError):
 
 class PreflightError(GpufleetError):
     """The declaration or the cluster cannot work; nothing was written."""
+
+
+class RenderError(GpufleetError):
+    """A file cannot be written; none was."""

@@ -97,7 +97,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._apply import Applier, Options
 from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
 from ..module_utils.converge.plan import Action, ansible_diff, summary
-from ..module_utils.objects.build import COMPONENTS
+from ..module_utils.objects.build import COMPONENTS, idle
 
 OPTIONS = {
     **FLEET_OPTIONS,
@@ -113,10 +113,12 @@ def apply(module: AnsibleModule) -> dict[str, object]:
     options = Options(check=module.check_mode, prune=params["prune"], force=params["force_conflicts"])
     applier = Applier(connect(fleet), fleet, params["component"], options)
     changes = applier.run()
+    actions = [change.action for change in changes]
+    done = summary(actions, module.check_mode) if actions else idle(params["component"], fleet)
     return {
-        "changed": any(change.action is not Action.UNCHANGED for change in changes),
+        "changed": any(action is not Action.UNCHANGED for action in actions),
         "verdict": "ready",
-        "msg": f"{params['component']}: {summary(changes, module.check_mode)}",
+        "msg": f"{params['component']}: {done}",
         "findings": report(module, applier.findings),
         "objects": [change.to_dict() for change in changes],
         "diff": ansible_diff(changes),

@@ -81,7 +81,7 @@ CASES = (
         "http://127.0.0.1:9",
         {SCALED: {TRIGGERS.format(0, "serverAddress"), TRIGGERS.format(1, "serverAddress")}},
     ),
-    _pool("nodes.max", 6, {NODE_POOL: {"spec.limits.nodes"}}),
+    _pool("nodes.max", 6, {NODE_POOL: {"spec.limits.nodes", "spec.limits.nvidia.com/gpu"}}),
     _pool("capacity_types", ["spot"], {NODE_POOL: {"spec.template.spec.requirements[1].values[0]"}}),
     _pool("nodes.warm.count", 2, {WARM: {"spec.replicas"}}),
 )

@@ -79,7 +79,7 @@ def _build(component: Component, target: Path, progress: _Progress) -> None:
         progress.begin(f"{binary.name} {component.version}")
         _go(component, "build", *_FLAGS, *_link_flags(component), "-o", str(target / binary.name), binary.package)
         progress.end()
-    source = json.loads(_go(component, "list", "-mod=readonly", "-m", "-json", component.module))["Dir"]
+    source = json.loads(_go(component, "mod", "download", "-json", component.module))["Dir"]
     (target / "manifests").mkdir()
     for pattern in component.manifests:
         for manifest in Path(source).glob(pattern):
@@ -127,6 +127,9 @@ def lock(component: Component) -> None:
     (directory / "go.mod").write_text(f"module gpufleet.io/testbed/components/{component.name}\n\ngo {language}\n")
     if component.replaces:
         _copy_replaces(component)
+    if not component.binaries:
+        _go(component, "mod", "edit", "-require", f"{component.module}@{component.version}")
+        _go(component, "mod", "download", component.module)
     for binary in component.binaries:
         _go(component, "get", "-mod=mod", "-tool", f"{binary.package}@{component.version}")
 

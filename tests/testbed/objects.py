@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,8 +32,17 @@ def path_of(item: Json) -> str:
 
 
 def apply_definitions(api: Api) -> None:
-    """Apply the CustomResourceDefinitions and return when the API server serves them."""
-    items = list(_definitions())
+    """Apply the CustomResourceDefinitions of every bed."""
+    install_definitions(api, list(_definitions()))
+
+
+def definitions_of(component: str) -> list[Json]:
+    """The CustomResourceDefinitions of a component of ``versions.py``."""
+    return [_load(manifest) for manifest in build.manifests(component)]
+
+
+def install_definitions(api: Api, items: Sequence[Json]) -> None:
+    """Apply CustomResourceDefinitions and return when the API server serves them."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda item: api.apply(path_of(item), item, MANAGER), items))
     for item in items:
@@ -55,12 +64,10 @@ def _await_established(api: Api, path: str) -> None:
 
 
 def _definitions() -> Iterator[Json]:
-    for manifest in build.manifests("karpenter"):
-        yield _load(manifest)
+    yield from definitions_of("karpenter")
     # Labelled as KEDA's Helm chart does; the chart of Karpenter's definitions sets no version on them.
     labels = _keda_labels()
-    for manifest in build.manifests("keda"):
-        definition = _load(manifest)
+    for definition in definitions_of("keda"):
         definition["metadata"].setdefault("labels", {}).update(labels)
         yield definition
     yield _load(Path(__file__).parent / "nodereadinessrule-crd.yaml")

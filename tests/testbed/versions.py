@@ -25,6 +25,9 @@ KUBERNETES = "1.35.4"
 ETCD = "3.6.16"
 KWOK = "0.8.0"
 KARPENTER = "1.14.3"
+# Providers of which only the definitions are used: what the collection makes for them has to pass their rules.
+KARPENTER_AWS = "1.14.3"
+KARPENTER_AZURE = "1.14.2"
 KEDA = "2.20.2"
 PROMETHEUS = "3.16.0"  # its Go module is numbered v0.316.0
 
@@ -43,7 +46,8 @@ class Component:
 
     ``replaces_of`` names the module whose ``replace`` lines the component needs to compile; those that point
     to a directory of its repository take ``staging`` as their version. ``manifests`` are globs of files in
-    the component's module that go next to the executables: its CustomResourceDefinitions.
+    the component's module that go next to the executables: its CustomResourceDefinitions. A component without
+    executables is there for these alone, and nothing of its module's own dependencies is fetched.
     """
 
     name: str
@@ -111,6 +115,20 @@ COMPONENTS: tuple[Component, ...] = (
         f"v{KARPENTER}",
         (Binary("karpenter", "sigs.k8s.io/karpenter/kwok"),),
         manifests=("kwok/charts/crds/*.yaml", "kwok/apis/crds/*.yaml"),
+    ),
+    Component(
+        "karpenter-aws",
+        "github.com/aws/karpenter-provider-aws",
+        f"v{KARPENTER_AWS}",
+        (),
+        manifests=("pkg/apis/crds/*.yaml",),
+    ),
+    Component(
+        "karpenter-azure",
+        "github.com/Azure/karpenter-provider-azure",
+        f"v{KARPENTER_AZURE}",
+        (),
+        manifests=("pkg/apis/crds/*.yaml",),
     ),
     _prometheus(),
     _keda(),

@@ -21,7 +21,9 @@ by_name = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component:
 @by_name
 def test_go_mod_pins_the_version_of_the_table(component: Component) -> None:
     pinned = (MODULES / component.name / "go.mod").read_text()
-    assert re.search(rf"^\t{re.escape(component.module)} {re.escape(component.version)}( //.*)?$", pinned, re.MULTILINE)
+    assert re.search(
+        rf"^(require |\t){re.escape(component.module)} {re.escape(component.version)}( //.*)?$", pinned, re.MULTILINE
+    )
 
 
 @by_name

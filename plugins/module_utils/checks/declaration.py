@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 from ..findings import Finding, Severity
-from ..fleet.types import Fleet
+from ..fleet.types import CapacityType, Fleet, LlmModel, Provider
+from ..serving.lifecycle import durations
+
+#: Seconds from the notice to the end of a spot node: Amazon EC2 "Spot Instance interruption notices", and for Azure
+#: "Scheduled Events" of virtual machines (event type Preempt).
+_SPOT_NOTICE_S = {Provider.AWS: 120, Provider.AZURE: 30}
 
 
 def declaration_findings(fleet: Fleet) -> list[Finding]:
@@ -25,4 +30,15 @@ def declaration_findings(fleet: Fleet) -> list[Finding]:
             message = "one replica is all that serves at the minimum: its restart is an outage"
             fix = "Use 2 where that matters."
             findings.append(Finding("single-replica", Severity.INFO, message, field=f"{path}.replicas.min", fix=fix))
+        findings += _spot_findings(fleet, model, path)
     return findings
+
+
+def _spot_findings(fleet: Fleet, model: LlmModel, path: str) -> list[Finding]:
+    notice, grace = _SPOT_NOTICE_S.get(fleet.cluster.provider), durations(model.lifecycle).grace
+    spot = [pool.name for pool in fleet.pools_of(model) if CapacityType.SPOT in pool.capacity_types]
+    if not spot or notice is None or grace <= notice:
+        return []
+    message = f"takes up to {grace} s to end, but pool {spot[0]!r} loses spot nodes {notice} s after their notice"
+    fix = "Keep it off spot, shorten p99_generation, pre_stop or teardown, or take it that long answers are cut."
+    return [Finding("spot-notice", Severity.WARNING, message, field=f"{path}.lifecycle", fix=fix)]

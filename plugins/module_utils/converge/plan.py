@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -100,10 +101,10 @@ def orphan_finding(ref: Ref, kept_because: str = "") -> Finding:
     return Finding("orphan", Severity.WARNING, message, object=str(ref), fix=fix)
 
 
-def summary(planned: Sequence[Change], check: bool) -> str:
-    """One line: how many objects are created, updated, deleted, unchanged."""
+def summary(planned: Iterable[Action], check: bool) -> str:
+    """One line: how many are created, updated, deleted, unchanged."""
     verbs = {Action.CREATE: "created", Action.UPDATE: "updated", Action.DELETE: "deleted"}
-    counts = {action: sum(change.action is action for change in planned) for action in Action}
+    counts = Counter(planned)
     parts = [f"{counts[action]} {'to be ' if check else ''}{verb}" for action, verb in verbs.items() if counts[action]]
     if counts[Action.UNCHANGED] or not parts:
         parts.append(f"{counts[Action.UNCHANGED]} unchanged")

@@ -224,6 +224,24 @@ class ListOf(FieldType):
 
 
 @dataclass(frozen=True)
+class OneOrMore(ListOf):
+    """A list without repetition and never empty, for which its only entry may stand; parsed to a tuple."""
+
+    def describe(self) -> str:
+        return f"{self.item.describe()}, or a list of such"
+
+    def parse(self, value: Any, path: str, problems: Problems) -> Any:
+        if not isinstance(value, (list, tuple)):
+            item = self.item.parse(value, path, problems)
+            return INVALID if item is INVALID else (item,)
+        items = super().parse(value, path, problems)
+        if not items:
+            return problems.add(path, "is an empty list", "Give at least one.")
+        twice = [entry for index, entry in enumerate(items) if entry is not INVALID and entry in items[:index]]
+        return problems.add(path, f"names {twice[0]!r} twice", "Remove one.") if twice else items
+
+
+@dataclass(frozen=True)
 class MapOf(FieldType):
     """A dictionary with checked keys and values."""
 
@@ -283,6 +301,21 @@ class Record(FieldType):
             elif entry.default is MISSING and entry.default_factory is MISSING:
                 problems.add(f"{path}.{name}", "is required", f"Set it to {entry.metadata['type'].describe()}.")
         return self.cls(**parsed) if len(problems.findings) == before else INVALID
+
+
+@dataclass(frozen=True)
+class NamedRecord(Record):
+    """A record for which the value of its key ``name`` may stand."""
+
+    def describe(self) -> str:
+        return f"a name, or {super().describe()}"
+
+    def parse(self, value: Any, path: str, problems: Problems) -> Any:
+        if isinstance(value, Mapping):
+            return super().parse(value, path, problems)
+        (kind,) = (entry.metadata["type"] for entry in fields(self.cls) if entry.name == "name")
+        name = kind.parse(value, path, problems)
+        return INVALID if name is INVALID else self.cls(name=name)
 
 
 def declare(kind: FieldType, doc: str, default: Any = MISSING, factory: Any = MISSING) -> Any:

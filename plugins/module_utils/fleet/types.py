@@ -26,7 +26,9 @@ from .fields import (
     Duration,
     ListOf,
     MapOf,
+    NamedRecord,
     Number,
+    OneOrMore,
     Quantity,
     Record,
     Text,
@@ -35,6 +37,7 @@ from .fields import (
     integer,
 )
 from .gpus import Gpu
+from .node_classes import NodeClass
 
 #: Longest period of an HPA scaling policy and longest stabilisation window: k8s.io/api v0.35 autoscaling/v2.
 _POLICY_PERIOD_MAX = 1800
@@ -47,6 +50,7 @@ class Provider(str, Enum):
     KWOK = "kwok"
     AWS = "aws"
     AZURE = "azure"
+    OTHER = "other"
     NONE = "none"
 
 
@@ -140,7 +144,7 @@ class Cluster:
     """One Kubernetes cluster; in the inventory it is a host."""
 
     name: str = declare(NAME, "Name of the cluster; stamped on everything that is written.")
-    provider: Provider = declare(Choice(Provider), "Who makes nodes; C(none) where no Karpenter does.")
+    provider: Provider = declare(Choice(Provider), "Who makes nodes: Karpenter with this provider, or C(none).")
     uid: Optional[str] = declare(
         Text(r"[0-9a-f-]{36}", "the uid of the namespace kube-system"),
         "Uid of the namespace kube-system, the guard against the wrong cluster. The first run prints it.",
@@ -220,7 +224,12 @@ class GpuPool:
         Choice(ReadyGate), "Who removes the startup taint once GPUs are usable; no taint if absent.", None
     )
     disruption: Disruption = declare(Record(Disruption), "When nodes are taken away.", factory=Disruption)
-    node_class: Optional[str] = declare(OBJECT_NAME, "An existing node class; one is made if absent.", None)
+    node_class: Optional[NodeClass] = declare(
+        NamedRecord(NodeClass), "Name of an existing node class, or how one is made for this pool.", None
+    )
+    weight: Optional[int] = declare(
+        integer(1, 100), "Karpenter tries pools of higher weight first, for pods that may use several.", None
+    )
     overrides: Mapping[str, Any] = declare(Tree(), "Fields merged last, per kind of object.", factory=dict)
 
     @property
@@ -333,12 +342,14 @@ class Lifecycle:
 
 @dataclass(frozen=True)
 class LlmModel:
-    """One model, served by replicas of vLLM. After parsing its pool exists."""
+    """One model, served by replicas of vLLM. After parsing its pools exist."""
 
     name: str = declare(MODEL_NAME, "Name of the model, and the one that clients ask for.")
     namespace: str = declare(NAMESPACE, "Namespace; made if it does not exist.")
     source: Source = declare(Record(Source), "Where the weights are.")
-    pool: str = declare(NAME, "Pool that its replicas run on.")
+    pool: tuple[str, ...] = declare(
+        OneOrMore(NAME), "Pool that its replicas run on, or several in order of preference."
+    )
     replicas: Replicas = declare(Record(Replicas), "How many.")
     gpus: int = declare(integer(1, 16), "GPUs of one replica.", 1)
     engine: Engine = declare(Record(Engine), "The vLLM container.", factory=Engine)
@@ -374,3 +385,7 @@ class Fleet:
     def pool(self, name: str) -> GpuPool:
         """The pool of that name. Raises KeyError."""
         return {pool.name: pool for pool in self.pools}[name]
+
+    def pools_of(self, model: LlmModel) -> tuple[GpuPool, ...]:
+        """The pools that replicas of a model may run on, the preferred one first."""
+        return tuple(self.pool(name) for name in model.pool)

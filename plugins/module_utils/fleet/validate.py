@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Union
 
 from .fields import INVALID, Problems, kind_of, nearest
 from .gpus import INSTANCE_TYPES
-from .types import Cluster, GpuPool, LlmModel, Provider
+from .node_classes import AwsNodeClass, CustomNodeClass, NodeClass
+from .types import CapacityType, Cluster, GpuPool, LlmModel, Provider
 
 #: Kinds whose objects a user may adjust with ``overrides``.
-POOL_KINDS = ("NodePool", "KWOKNodeClass", "Deployment")
+POOL_KINDS = ("NodePool", "KWOKNodeClass", "EC2NodeClass", "AKSNodeClass", "Deployment")
 MODEL_KINDS = ("Deployment", "Service", "PodDisruptionBudget", "ServiceAccount", "ScaledObject")
 
 #: vLLM arguments that follow from other declared values, and from which.
@@ -49,18 +51,66 @@ def resolve_pool(pool: GpuPool, cluster: Cluster, path: str, problems: Problems)
         problems.add(f"{path}.nodes", "is required with instance_types", "Set nodes.max, the most nodes to buy.")
     if pool.provisioned and cluster is not INVALID and cluster.provider is Provider.NONE:
         problems.add(f"{path}.instance_types", "needs a provider, but the cluster has none", "Use node_selector.")
-    if pool.node_selector and pool.nodes:
-        problems.add(f"{path}.nodes", "is only for pools with instance_types", "Remove it.")
-    foreign = cluster is not INVALID and cluster.provider in (Provider.AWS, Provider.AZURE)
-    if pool.provisioned and foreign and not pool.node_class:
-        fix = "Name an existing node class of that provider."
-        problems.add(f"{path}.node_class", f"is required with provider {cluster.provider.value}", fix)
+    for key in ("nodes", "node_class", "weight"):
+        if pool.node_selector and getattr(pool, key):
+            problems.add(f"{path}.{key}", "is only for pools with instance_types", "Remove it.")
+    if cluster is not INVALID and cluster.provider is not Provider.NONE:
+        _check_node_class(pool, cluster.provider, f"{path}.node_class", problems)
     if pool.nodes and pool.nodes.warm and pool.nodes.warm.count > pool.nodes.max:
         reason = f"is {pool.nodes.warm.count}, more than the {pool.nodes.max} nodes of the pool"
         problems.add(f"{path}.nodes.warm.count", reason, "Raise nodes.max or lower it.")
     _check_budgets(pool, path, problems)
     _check_overrides(pool.overrides, POOL_KINDS, path, problems)
     return replace(pool, gpus_per_node=_gpus_per_node(pool, path, problems))
+
+
+def _check_node_class(pool: GpuPool, provider: Provider, path: str, problems: Problems) -> None:
+    """Is it said in one way, and in one that the provider knows?"""
+    declared = pool.node_class
+    if declared is None:
+        if pool.provisioned and provider is not Provider.KWOK:
+            fix = "Name an existing node class, or declare how one is made."
+            problems.add(path, f"is required with provider {provider.value}", fix)
+        return
+    given = [key for key in ("name", "aws", "azure", "custom") if getattr(declared, key)]
+    if len(given) != 1:
+        problems.add(path, f"has {' and '.join(given) or 'nothing'}", "Give one of name, aws, azure and custom.")
+    if provider is Provider.OTHER and declared.name:
+        fix = "Write custom: {group, version, kind, name}."
+        problems.add(f"{path}.name", "does not say which API its provider has", fix)
+    for key in ("aws", "azure"):
+        if key in given and provider.value != key:
+            fix = f"Correct gpufleet_cluster.provider, or use {_other_form(provider)}."
+            problems.add(f"{path}.{key}", f"is not for provider {provider.value}", fix)
+    _check_content(pool, declared, path, problems)
+
+
+def _other_form(provider: Provider) -> str:
+    return provider.value if provider in (Provider.AWS, Provider.AZURE) else "custom"
+
+
+def _check_content(pool: GpuPool, declared: NodeClass, path: str, problems: Problems) -> None:
+    if declared.aws:
+        _check_aws(pool, declared.aws, f"{path}.aws", problems)
+    if declared.custom:
+        _one_of(declared.custom, ("name", "spec"), f"{path}.custom", problems)
+
+
+def _check_aws(pool: GpuPool, declared: AwsNodeClass, path: str, problems: Problems) -> None:
+    _one_of(declared, ("role", "instance_profile"), path, problems)
+    volume = declared.root_volume
+    if volume.throughput * 4 > volume.iops:
+        reason = f"is {volume.throughput} MiB/s, more than a quarter of {volume.iops} IOPS"
+        problems.add(f"{path}.root_volume.throughput", reason, f"Use at least {volume.throughput * 4} IOPS.")
+    if CapacityType.RESERVED in pool.capacity_types and not declared.reservation_tags:
+        fix = "Give the tags of the capacity reservations, or remove reserved from capacity_types."
+        problems.add(f"{path}.reservation_tags", "is required with capacity type reserved", fix)
+
+
+def _one_of(declared: Union[AwsNodeClass, CustomNodeClass], keys: Sequence[str], path: str, problems: Problems) -> None:
+    given = [key for key in keys if getattr(declared, key) is not None]
+    if len(given) != 1:
+        problems.add(path, f"has {' and '.join(given) or 'neither ' + ' nor '.join(keys)}", "Give one of them.")
 
 
 def _check_budgets(pool: GpuPool, path: str, problems: Problems) -> None:
@@ -101,14 +151,7 @@ def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluste
         if model is INVALID:
             continue
         path = f"gpufleet_models[{index}]"
-        pool = by_name.get(model.pool)
-        if pool is None and all(entry is not INVALID for entry in pools):
-            fix = nearest(model.pool, by_name) if by_name else "Declare it in gpufleet_pools."
-            problems.add(f"{path}.pool", f"{model.pool!r} is not a declared pool", fix)
-        elif pool and model.gpus > pool.gpus_per_node:
-            fix = f"Ask for at most {pool.gpus_per_node}, or use a pool with larger nodes."
-            reason = f"is {model.gpus}, but a node of pool {pool.name!r} has {pool.gpus_per_node}"
-            problems.add(f"{path}.gpus", reason, fix)
+        _check_pools(model, by_name, all(entry is not INVALID for entry in pools), path, problems)
         placeholders = {f"warm-{name}" for name in by_name}
         if cluster is not INVALID and model.namespace == cluster.namespace and model.name in placeholders:
             fix = "Give the model another name or another namespace."
@@ -117,6 +160,25 @@ def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluste
         _check_args(model, path, problems)
         _check_replicas(model, cluster, path, problems)
         _check_overrides(model.overrides, MODEL_KINDS, path, problems)
+
+
+def _check_pools(
+    model: LlmModel, by_name: Mapping[str, GpuPool], complete: bool, path: str, problems: Problems
+) -> None:
+    """``complete`` tells that every declared pool could be read."""
+    for name in model.pool:
+        pool = by_name.get(name)
+        if pool is None and complete:
+            fix = nearest(name, by_name) if by_name else "Declare it in gpufleet_pools."
+            problems.add(f"{path}.pool", f"{name!r} is not a declared pool", fix)
+        elif pool and model.gpus > pool.gpus_per_node:
+            fix = f"Ask for at most {pool.gpus_per_node}, or use a pool with larger nodes."
+            reason = f"is {model.gpus}, but a node of pool {pool.name!r} has {pool.gpus_per_node}"
+            problems.add(f"{path}.gpus", reason, fix)
+    if len({by_name[name].provisioned for name in model.pool if name in by_name}) > 1:
+        # Karpenter takes the labels of nodes that it does not make for a demand that none of its pools can meet.
+        fix = "Give it only pools with instance_types, or only pools with node_selector."
+        problems.add(f"{path}.pool", "mixes pools that Karpenter buys with pools that exist", fix)
 
 
 def _check_source(model: LlmModel, path: str, problems: Problems) -> None:

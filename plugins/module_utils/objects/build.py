@@ -9,14 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..fleet.types import Fleet
-from . import karpenter, keda, vllm
+from ..fleet.types import Fleet, Provider
+from . import karpenter, keda, node_class, vllm
 from .meta import Ref
 
 #: Kinds by API version, as LISTs ask for them.
 Kinds = tuple[tuple[str, str], ...]
-
-_NODE_CLASSES: Kinds = tuple((f"{kind.group}/{kind.version}", kind.kind) for kind in karpenter.NODE_CLASSES.values())
 
 
 def _nothing(fleet: Fleet) -> list[Ref]:
@@ -27,10 +25,12 @@ def _nothing(fleet: Fleet) -> list[Ref]:
 class Component:
     """A part of the fleet that one role applies.
 
-    ``kinds`` are all that it ever makes, orphans among them; ``absent`` is what it deletes because the fleet says so,
-    and ``spared`` what another role deletes, which is no orphan.
+    ``kinds`` are all that it ever makes but custom node classes, orphans among them; ``absent`` is what it deletes
+    because the fleet says so, and ``spared`` what another role deletes, which is no orphan. ``step`` is its place in a
+    run, and the number of its folder when it is rendered: it never changes.
     """
 
+    step: int
     build: Callable[[Fleet], list[dict[str, Any]]]
     kinds: Kinds
     absent: Callable[[Fleet], list[Ref]] = _nothing
@@ -39,17 +39,19 @@ class Component:
 
 COMPONENTS: dict[str, Component] = {
     karpenter.ROLE: Component(
+        10,
         karpenter.build,
         (
             ("v1", "Namespace"),
             ("scheduling.k8s.io/v1", "PriorityClass"),
-            *_NODE_CLASSES,
+            *node_class.KINDS.values(),
             ("karpenter.sh/v1", "NodePool"),
             ("apps/v1", "Deployment"),
         ),
         absent=karpenter.absent,
     ),
     vllm.ROLE: Component(
+        20,
         vllm.build,
         (
             ("v1", "Namespace"),
@@ -62,8 +64,16 @@ COMPONENTS: dict[str, Component] = {
         absent=keda.absent,
     ),
     keda.ROLE: Component(
+        30,
         keda.build,
         (("keda.sh/v1alpha1", "TriggerAuthentication"), ("keda.sh/v1alpha1", "ScaledObject")),
         spared=keda.absent,
     ),
 }
+
+
+def idle(name: str, fleet: Fleet) -> str:
+    """What to say of a component that has nothing to do."""
+    if name == karpenter.ROLE and fleet.cluster.provider is Provider.NONE:
+        return "nothing to do, because the cluster has no provider: its nodes exist"
+    return "nothing to do, because nothing is declared for it"

@@ -1,16 +1,16 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""NodePools of Karpenter v1.14, their node classes, and the placeholders that keep nodes warm."""
+"""NodePools of Karpenter v1.14, and the placeholders that keep their nodes warm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ..fleet.types import Budget, Fleet, GpuPool, Provider
+from ..fleet.types import Budget, Fleet, GpuPool
 from ..quantity import format_duration
+from . import node_class
 from .meta import (
     GPU_RESOURCE,
     GPU_TAINT,
@@ -33,30 +33,12 @@ _WARM_PRIORITY = -1000
 WARM_CLASS = "gpufleet-warm"
 
 
-@dataclass(frozen=True)
-class NodeClassKind:
-    """The node class of one provider. ``empty`` tells that an object without a spec is enough."""
-
-    group: str
-    version: str
-    kind: str
-    empty: bool
-
-
-#: CRDs of karpenter-provider-aws v1.14.1, karpenter-provider-azure v1.14.2 and the kwok provider of Karpenter v1.14.1.
-NODE_CLASSES: dict[Provider, NodeClassKind] = {
-    Provider.KWOK: NodeClassKind("karpenter.kwok.sh", "v1alpha1", "KWOKNodeClass", empty=True),
-    Provider.AWS: NodeClassKind("karpenter.k8s.aws", "v1", "EC2NodeClass", empty=False),
-    Provider.AZURE: NodeClassKind("karpenter.azure.com", "v1beta1", "AKSNodeClass", empty=False),
-}
-
-
 def build(fleet: Fleet) -> list[dict[str, Any]]:
     """Every object of the role karpenter; pools with a node selector are not ours to make."""
     provisioned = [pool for pool in fleet.pools if pool.provisioned]
     warm = [pool for pool in provisioned if warm_count(pool)]
     shared = [namespace_object(fleet, ROLE, fleet.cluster.namespace), _priority_class(fleet)] if warm else []
-    classes = [_node_class(fleet, pool) for pool in provisioned if not pool.node_class]
+    classes = [node_class.build(fleet, pool, ROLE) for pool in provisioned if node_class.is_made(pool)]
     pools = [_node_pool(fleet, pool) for pool in provisioned]
     return shared + classes + pools + [_placeholders(fleet, pool) for pool in warm]
 
@@ -76,12 +58,6 @@ def warm_count(pool: GpuPool) -> int:
     return pool.nodes.warm.count if pool.nodes and pool.nodes.warm else 0
 
 
-def _node_class(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
-    kind = NODE_CLASSES[fleet.cluster.provider]
-    labels = ownership(fleet, ROLE, pool=pool.name)
-    return apply_overrides(make(f"{kind.group}/{kind.version}", kind.kind, pool.name, labels), pool.overrides)
-
-
 def _node_pool(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
     node_pool = make("karpenter.sh/v1", "NodePool", pool.name, ownership(fleet, ROLE, pool=pool.name))
     node_pool["spec"] = {
@@ -92,16 +68,27 @@ def _node_pool(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
             "consolidateAfter": format_duration(pool.disruption.consolidate_after),
             "budgets": [_budget(budget) for budget in pool.disruption.budgets],
         },
-        # Nodes, not GPUs: MIG and time-slicing change how many units of nvidia.com/gpu one node counts for.
-        "limits": {"nodes": str(pool.nodes.max if pool.nodes else 0)},
+        "limits": _limits(pool),
     }
+    if pool.weight is not None:
+        node_pool["spec"]["weight"] = pool.weight
     return apply_overrides(node_pool, pool.overrides)
 
 
+def _limits(pool: GpuPool) -> dict[str, str]:
+    """The most nodes, said twice: within one round Karpenter v1.14 counts what it is about to buy in every resource but
+    nodes (subtractMax in pkg/controllers/provisioning/scheduling/scheduler.go), and would buy more than that limit.
+
+    GPUs are whole ones here; MIG and time-slicing would change how many units of nvidia.com/gpu a node counts for.
+    """
+    most = pool.nodes.max if pool.nodes else 0
+    return {"nodes": str(most), GPU_RESOURCE: str(most * pool.gpus_per_node)}
+
+
 def _node_spec(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
-    kind, expire = NODE_CLASSES[fleet.cluster.provider], pool.disruption.expire_after
+    ref, expire = node_class.reference(fleet, pool), pool.disruption.expire_after
     spec: dict[str, Any] = {
-        "nodeClassRef": {"group": kind.group, "kind": kind.kind, "name": pool.node_class or pool.name},
+        "nodeClassRef": {"group": ref.api_version.partition("/")[0], "kind": ref.kind, "name": ref.name},
         "requirements": [
             {"key": key, "operator": "In", "values": values}
             for key, values in (

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ..fleet.types import Fleet, GpuPool, LlmModel
@@ -18,12 +19,12 @@ from .meta import (
     MANAGED_BY,
     MANAGER,
     MODEL_LABEL,
-    POOL_LABEL,
     make,
     namespace_object,
     ownership,
 )
 from .overrides import apply_overrides
+from .placement import placement
 
 ROLE = "vllm"
 APP_LABEL = "app.kubernetes.io/name"
@@ -94,7 +95,7 @@ def _deployment(fleet: Fleet, model: LlmModel) -> dict[str, Any]:
         "selector": {"matchLabels": selector_of(model)},
         "template": {
             "metadata": {"labels": _pod_labels(model), "annotations": _pod_annotations(model)},
-            "spec": _pod_spec(fleet, model, fleet.pool(model.pool)),
+            "spec": _pod_spec(fleet, model, fleet.pools_of(model)),
         },
     }
     if not model.replicas.autoscaled:
@@ -117,10 +118,10 @@ def _pod_annotations(model: LlmModel) -> dict[str, str]:
     }
 
 
-def _pod_spec(fleet: Fleet, model: LlmModel, pool: GpuPool) -> dict[str, Any]:
+def _pod_spec(fleet: Fleet, model: LlmModel, pools: Sequence[GpuPool]) -> dict[str, Any]:
     spread = {
         # Zone after zone, but a node is filled before the next zone gets one.
-        "maxSkew": max(1, pool.gpus_per_node // model.gpus),
+        "maxSkew": max(1, min(pool.gpus_per_node for pool in pools) // model.gpus),
         "topologyKey": "topology.kubernetes.io/zone",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector_of(model)},
@@ -135,7 +136,7 @@ def _pod_spec(fleet: Fleet, model: LlmModel, pool: GpuPool) -> dict[str, Any]:
         # A Service named vllm would set VLLM_PORT, which vLLM reads as its own setting.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": durations(model.lifecycle).grace,
-        "nodeSelector": {POOL_LABEL: pool.name} if pool.provisioned else dict(pool.node_selector),
+        **placement(pools),
         "tolerations": [GPU_TOLERATION],
         "topologySpreadConstraints": [spread],
         "containers": [_container(fleet, model)],

@@ -100,7 +100,7 @@ def unbought(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> lis
 def _full(pool: Mapping[str, Any]) -> list[Finding]:
     """Limits and status.resources count alike (Karpenter v1.14 pkg/apis/v1/nodepool.go, Limits.ExceededBy)."""
     limits, used = pool["spec"].get("limits") or {}, pool.get("status", {}).get("resources") or {}
-    return [
+    reached = [
         waiting(
             pool,
             "no-capacity",
@@ -110,3 +110,4 @@ def _full(pool: Mapping[str, Any]) -> list[Finding]:
         for resource, limit in limits.items()
         if parse_quantity(str(used.get(resource, "0"))) >= parse_quantity(str(limit))
     ]
+    return reached[:1]

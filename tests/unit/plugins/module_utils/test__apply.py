@@ -182,7 +182,11 @@ def test_two_roles_may_share_a_namespace() -> None:
 @pytest.mark.parametrize(
     ("component", "change", "moved"),
     [
-        ("karpenter", ("pools[0].nodes.max", 3), {"NodePool h100": ["spec.limits.nodes"]}),
+        (
+            "karpenter",
+            ("pools[0].nodes.max", 3),
+            {"NodePool h100": ["spec.limits.nodes", "spec.limits.nvidia.com/gpu"]},
+        ),
         ("karpenter", ("pools[0].nodes.warm.count", 2), {"Deployment gpufleet/warm-h100": ["spec.replicas"]}),
         ("karpenter", ("pools[0].ready_gate", None), {"NodePool h100": ["spec.template.spec.startupTaints"]}),
         ("keda", ("models[0].replicas.max", 5), {str(SCALER): ["spec.maxReplicaCount"]}),

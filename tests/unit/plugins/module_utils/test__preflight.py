@@ -208,6 +208,24 @@ def test_a_node_class_that_the_run_makes_need_not_exist() -> None:
     assert findings(without_classes(), ("pools[0].node_class", None)) == []
 
 
+def test_a_class_of_another_provider_has_to_exist_too() -> None:
+    custom = {"group": "karpenter.kwok.sh", "version": "v1alpha1", "kind": "KWOKNodeClass", "name": "shared"}
+    assert findings(Api(), ("pools[0].node_class", {"custom": custom})) == []
+    (finding,) = findings(Api(), ("pools[0].node_class", {"custom": {**custom, "name": "other"}}))
+    assert (finding.id, finding.field) == ("object-missing", "gpufleet_pools[0].node_class")
+
+
+def test_orphans_of_a_class_of_another_provider_are_listed_and_may_be() -> None:
+    asked: list[dict[str, str]] = []
+    api = Api()
+    api.kinds["eks.amazonaws.com/v1"] = {"NodeClass": ("nodeclasses", False)}
+    api.deny = lambda attributes: bool(asked.append(attributes))
+    custom = {"group": "eks.amazonaws.com", "version": "v1", "kind": "NodeClass", "spec": {"role": "r"}}
+    assert findings(api, ("pools[0].node_class", {"custom": custom})) == []
+    verbs = {entry["verb"] for entry in asked if entry["resource"] == "nodeclasses"}
+    assert verbs == {"get", "create", "patch", "list"}
+
+
 def test_a_second_autoscaler() -> None:
     api = Api()
     target = {"kind": "Deployment", "name": "llama-70b"}
@@ -241,6 +259,16 @@ def test_an_existing_pool_without_nodes() -> None:
 def test_a_pod_that_no_node_takes() -> None:
     (finding,) = findings(Api(), ("models[1].engine", {"memory": "2Ti"}))
     assert (finding.id, finding.field) == ("pool-unschedulable", "gpufleet_models[1]")
+
+
+def test_pods_have_to_fit_every_pool_that_they_may_use() -> None:
+    api = Api()
+    api.add(observed.observed("v1", "Node", "n2", metadata={"labels": {"rack": "7"}}, status={"allocatable": {
+        "cpu": "4", "memory": "1Ti", "nvidia.com/gpu": "8"}}))  # fmt: skip
+    rack = {"name": "rack", "gpu": "a100-40gb", "gpus_per_node": 8, "node_selector": {"rack": "7"}}
+    (finding,) = findings(api, ("pools", [*VALID["pools"], rack]), ("models[1].pool", ["old", "rack"]))
+    assert (finding.id, finding.field) == ("pool-unschedulable", "gpufleet_models[1]")
+    assert "pool 'rack'" in finding.message
 
 
 def test_what_may_not_be_read_is_a_warning() -> None:

@@ -148,6 +148,37 @@ def test_why_a_deployment_is_not_ready(others: list[Any], expected: list[str]) -
     assert (ids(result), result.verdict) == (expected, Verdict.WAITING)
 
 
+def on_two_pools() -> dict[str, Any]:
+    """A Deployment whose pods may run on h100 and on burst."""
+    found = observed.deployment(**PENDING)
+    expression = {"key": "gpufleet.io/pool", "operator": "In", "values": ["h100", "burst"]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    found["spec"]["template"]["spec"] = {"affinity": affinity}
+    return found
+
+
+READY = {"conditions": conditions(("Ready", "True", "", ""))}
+FULL = observed.node_pool(spec={"limits": {"nodes": "2"}}, status={**READY, "resources": {"nodes": "2"}})
+BURST = observed.observed("karpenter.sh/v1", "NodePool", "burst", status=READY)
+BURST_FULL = {**FULL, "metadata": {**FULL["metadata"], "name": "burst"}}
+EVENT = observed.observed("v1", "Event", "e", "inference", message="Failed to schedule pod, no spot, requirements=x")
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        pytest.param([FULL, BURST_FULL], ["reached its limit", "reached its limit"], id="both are full"),
+        pytest.param([FULL, BURST, EVENT], ["no spot"], id="one is full, and the other gives none"),
+        pytest.param([FULL, BURST], ["reached its limit"], id="one is full, and Karpenter is silent"),
+    ],
+)
+def test_why_neither_of_two_pools_gives_a_node(others: list[Any], said: list[str]) -> None:
+    result = step(Api(on_two_pools(), UNPLACED, *others), on_two_pools())
+    found = [finding.message for finding in result.findings if finding.id == "no-capacity"]
+    assert len(found) == len(said) and all(part in message for part, message in zip(said, found, strict=True)), found
+
+
 def test_a_scaled_object_without_a_metric_blames_the_workload_that_has_no_replica() -> None:
     silent = observed.hpa(status={"currentMetrics": None})
     api = Api(observed.scaled_object(), silent, observed.deployment(**PENDING), PULLING)

@@ -54,6 +54,15 @@ def test_check_mode(call: Any) -> None:
     assert api.writes() == []
 
 
+def test_nothing_to_do_is_said_with_its_reason(call: Any) -> None:
+    nodes_exist = [("cluster.provider", "none"), ("pools[0].instance_types", []), ("pools[0].nodes", None),
+                   ("pools[0].node_selector", {"a": "b"}), ("pools[0].node_class", None)]  # fmt: skip
+    said = "karpenter: nothing to do, because the cluster has no provider: its nodes exist"
+    result = call(FakeApi(), "karpenter", *nodes_exist)
+    assert (result["changed"], result["msg"]) == (False, said)
+    assert call(FakeApi(), "keda", ("models", []))["msg"] == "keda: nothing to do, because nothing is declared for it"
+
+
 def test_a_change_is_shown_field_by_field(call: Any) -> None:
     result = call(converged(), "keda", ("models[0].replicas.max", 5))
     (changed,) = [entry for entry in result["objects"] if entry["action"] != "unchanged"]

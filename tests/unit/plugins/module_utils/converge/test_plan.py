@@ -87,7 +87,7 @@ def test_a_diff_shows_what_changes_and_no_bookkeeping() -> None:
     ],
 )
 def test_summaries(actions: list[Action], check: bool, line: str) -> None:
-    assert summary([Change(REF, action, None, None) for action in actions], check) == line
+    assert summary(actions, check) == line
 
 
 LABELS = {"app.kubernetes.io/managed-by": "gpufleet"}

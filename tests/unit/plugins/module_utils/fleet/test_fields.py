@@ -19,7 +19,9 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (
     FieldType,
     ListOf,
     MapOf,
+    NamedRecord,
     Number,
+    OneOrMore,
     Problems,
     Quantity,
     Record,
@@ -28,6 +30,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (
     kind_of,
     nearest,
 )
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.node_classes import NodeClass
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import TYPES
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Provider
 from hypothesis import given
@@ -54,6 +57,10 @@ def parse(kind: FieldType, value: Any) -> tuple[Any, list[str]]:
         pytest.param(Quantity(), 0.5, "0.5", id="quantity from a YAML float"),
         pytest.param(Choice(Provider), "aws", Provider.AWS, id="choice"),
         pytest.param(ListOf(integer(1, 9)), (1, "2"), (1, 2), id="list from a tuple"),
+        pytest.param(OneOrMore(kinds.NAME), "a", ("a",), id="one that stands for a list"),
+        pytest.param(OneOrMore(kinds.NAME), ["a", "b"], ("a", "b"), id="a list of several"),
+        pytest.param(NamedRecord(NodeClass), "a", NodeClass(name="a"), id="a name that stands for a record"),
+        pytest.param(NamedRecord(NodeClass), {"name": "a"}, NodeClass(name="a"), id="a record with its name"),
         pytest.param(MapOf(kinds.LABEL_KEY, kinds.LABEL_VALUE), {"a.b/c": ""}, {"a.b/c": ""}, id="labels"),
     ],
 )
@@ -79,10 +86,14 @@ def test_taken(kind: FieldType, value: Any, expected: Any) -> None:
         (Quantity(), "0", "x: must be a Kubernetes quantity above zero, such as 16Gi or 500m, got '0'."),
         (Quantity(), "16GB", "x: must be a Kubernetes quantity above zero, such as 16Gi or 500m, got '16GB'."),
         (Choice(Provider), "AWS",
-         "x: must be one of kwok, aws, azure, none, got 'AWS'. Known are kwok, aws, azure, none."),
-        (Choice(Provider), "azur", "x: must be one of kwok, aws, azure, none, got 'azur'. Did you mean azure?"),
+         "x: must be one of kwok, aws, azure, other, none, got 'AWS'. Known are kwok, aws, azure, other, none."),
+        (Choice(Provider), "azur", "x: must be one of kwok, aws, azure, other, none, got 'azur'. Did you mean azure?"),
         (ListOf(Text()), "a", "x: must be a list, got text. Start each entry with '- '."),
         (Record(TYPES["versions"].cls), [], "x: must be a dictionary, got list."),
+        (OneOrMore(kinds.NAME), [], "x: is an empty list. Give at least one."),
+        (OneOrMore(kinds.NAME), ["a", "b", "a"], "x: names 'a' twice. Remove one."),
+        (OneOrMore(kinds.NAME), {}, f"x: must be {kinds.NAME.describe()}, got a dictionary."),
+        (NamedRecord(NodeClass), [], "x: must be the name of a Kubernetes object, got a list."),
         (Text(), "a\nb", "x: must be a text, got 'a\\nb'."),
         (Text(), "y" * 999, ""),
         (kinds.LABEL_KEY, "é" * 999, "x: must be a label key, got '" + "é" * 79 + "…."),

@@ -15,11 +15,13 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Fl
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.build import COMPONENTS
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import ref_of
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.objects.test_node_class import changes
 
 FLEETS: dict[str, list[tuple[str, Any]]] = {
     "everything": [],
     "another node class": [("pools[0].node_class", None)],
     "AWS": [("cluster.provider", "aws")],
+    **{f"made for {provider}": changes(provider) for provider in ("aws", "azure")},
     "fixed counts": [("models[0].replicas", {"count": 3})],
     "nothing warm": [("pools[0].nodes.warm", None)],
     "nothing to buy": [

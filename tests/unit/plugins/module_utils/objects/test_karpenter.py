@@ -25,7 +25,7 @@ def built(*changes: tuple[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_a_pool_becomes_a_node_pool() -> None:
     spec = built()["NodePool"]["spec"]
-    assert spec["limits"] == {"nodes": "4"}
+    assert spec["limits"] == {"nodes": "4", "nvidia.com/gpu": "32"}
     assert spec["weight"] == 10, "the override"
     assert spec["template"]["metadata"]["labels"] == {"gpufleet.io/pool": "h100"}
     assert spec["template"]["spec"] == {
@@ -123,3 +123,8 @@ def test_a_placeholder_takes_a_whole_node_and_gives_way_to_any_pod() -> None:
 @pytest.mark.parametrize("warm", [None, {"count": 0}])
 def test_nothing_is_kept_warm_unless_asked(warm: Any) -> None:
     assert set(built(("pools[0].nodes.warm", warm))) == {"NodePool"}
+
+
+def test_a_weight_orders_pools_for_karpenter() -> None:
+    assert built(("pools[0].overrides", None), ("pools[0].weight", 7))["NodePool"]["spec"]["weight"] == 7
+    assert "weight" not in built(("pools[0].overrides", None))["NodePool"]["spec"]
