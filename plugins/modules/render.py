@@ -16,6 +16,10 @@ description:
   - Needs no cluster. Equal declarations give equal files, in names, order and content.
   - Removes files that it wrote before and that the declaration no longer asks for; files of others stay.
 options:
+  cluster:
+    description: The cluster, as in the inventory variable C(gpufleet_cluster). It is not asked.
+    type: raw
+    required: true
   dest:
     description:
       - Folder to write to, made if it does not exist. Give each cluster its own.
@@ -27,6 +31,9 @@ options:
     elements: str
     choices: [karpenter, vllm, keda]
     default: [karpenter, vllm, keda]
+requirements:
+  - python >= 3.9
+  - PyYAML
 extends_documentation_fragment:
   - gpufleet.llm.fleet
   - gpufleet.llm.fleet.cluster

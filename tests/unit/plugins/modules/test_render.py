@@ -68,7 +68,7 @@ def test_options_are_documented_as_they_are() -> None:
     documented = yaml.safe_load(render.DOCUMENTATION)["options"]
     assert documented["components"]["choices"] == documented["components"]["default"] == list(COMPONENTS)
     own = {name: spec for name, spec in render.OPTIONS.items() if name in documented}
-    assert set(documented) == {"dest", "components"} == set(own)
+    assert set(documented) == {"cluster", "dest", "components"} == set(own)
     for name, spec in own.items():
         assert (documented[name]["type"], documented[name].get("default")) == (spec["type"], spec.get("default"))
 
