@@ -14,12 +14,14 @@ import hashlib
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _MARK = "_GPUFLEET_BED_PROCESS"
 _KILL_TIMEOUT_S = 10.0
+_FOUND_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def start(directory: Path, program: Program) -> None:
     log = log_path(directory, program.name)
     log.parent.mkdir(exist_ok=True)
     # Not subprocess: a Popen object wants to be waited for, and these outlive their starter.
-    os.posix_spawn(
+    pid = os.posix_spawn(
         program.argv[0],
         program.argv,
         environment,
@@ -70,6 +72,11 @@ def start(directory: Path, program: Program) -> None:
         ],
         setsid=True,
     )
+    # The new program may still be loaded, and has no environment to be found by for a moment (environ_read in
+    # fs/proc/base.c of Linux). One that fails at once never has.
+    deadline = time.monotonic() + _FOUND_WITHIN_S
+    while _identify(pid) is None and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def log_path(directory: Path, name: str) -> Path:
