@@ -36,7 +36,6 @@ requirements:
   - PyYAML
 extends_documentation_fragment:
   - gpufleet.llm.fleet
-  - gpufleet.llm.fleet.cluster
   - gpufleet.llm.attributes
 author:
   - gpufleet.llm contributors (@gpufleet)
