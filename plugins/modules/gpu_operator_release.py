@@ -73,7 +73,7 @@ EXAMPLES = r"""
     create_namespace: true
     chart_ref: ./gpu-operator
     chart_version: "{{ release.version }}"
-    values: "{{ release.values }}"
+    values: "{{ release.chart_values }}"
 """
 
 RETURN = r"""
@@ -98,7 +98,7 @@ version:
   returned: success
   type: str
   sample: v26.7.0
-values:
+chart_values:
   description: Values of the chart.
   returned: success
   type: dict
@@ -163,7 +163,7 @@ def gpu_operator_release(module: AnsibleModule) -> dict[str, object]:
         "findings": report(module, findings),
         "name": own.name,
         "version": version,
-        "values": values(driver, strategy, params["tolerations"], params["values"]),
+        "chart_values": values(driver, strategy, params["tolerations"], params["values"]),
         "ready": {
             "objects": [asdict(ref) for ref in objects],
             "accept": [NO_GPU_NODES] if may_have_no_gpus(fleet) else [],

@@ -44,7 +44,7 @@ def test_everything_for_helm_and_for_the_wait(
     found = result(monkeypatch, capsys, namespace="nvidia", driver="host", values={"gfd": {"enabled": True}})
     assert (found["changed"], found["verdict"], found["warned"]) == (False, "ready", [])
     assert (found["name"], found["version"]) == ("gpu-operator", "v26.7.0")
-    assert (found["values"]["driver"], found["values"]["gfd"]) == ({"enabled": False}, {"enabled": True})
+    assert (found["chart_values"]["driver"], found["chart_values"]["gfd"]) == ({"enabled": False}, {"enabled": True})
     assert [(entry["kind"], entry["namespace"], entry["name"]) for entry in found["ready"]["objects"]] == [
         ("Deployment", "nvidia", "gpu-operator"),
         ("ClusterPolicy", "", "cluster-policy"),
