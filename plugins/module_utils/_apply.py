@@ -67,7 +67,8 @@ class Applier:
         wanted = component.build(self.fleet)
         absent = component.absent(self.fleet)
         refs = {ref_of(obj): obj for obj in wanted}
-        self.findings += [entry for entry in declaration_findings(self.fleet) if self.component == keda.ROLE]
+        if self.component == keda.ROLE:
+            self.findings += declaration_findings(self.fleet)
         self._require_apis(refs)
         observed = observe(self.cluster, component, self.component, self.fleet.cluster.name, refs, absent)
         self._require_targets(wanted)
@@ -84,8 +85,7 @@ class Applier:
     def _require_apis(self, refs: Mapping[Ref, Any]) -> None:
         """Without its API an object cannot even be dry-run; in check mode an earlier role may bring it."""
         for ref in refs if not self.options.check else ():
-            if not self.cluster.serves(ref.api_version, ref.kind):
-                self.cluster.path(ref)
+            self.cluster.path(ref)
 
     def _require_targets(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         """A ScaledObject without its scale target never becomes Ready."""

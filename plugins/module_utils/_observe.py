@@ -13,7 +13,7 @@ from typing import Any, Optional
 from ._cluster import Cluster
 from .converge.plan import is_ours, selector_of_role
 from .objects.build import Component
-from .objects.meta import GPU_RESOURCE, Ref, ref_of
+from .objects.meta import APP_LABEL, GPU_RESOURCE, WARM_APP, Ref, label_of, ref_of
 
 #: Everything that decides replica counts.
 _SCALERS = (("keda.sh/v1alpha1", "ScaledObject"), ("autoscaling/v2", "HorizontalPodAutoscaler"))
@@ -89,4 +89,4 @@ def _holds(pod: Mapping[str, Any]) -> bool:
     limits = (container.get("resources", {}).get("limits") or {} for container in pod["spec"]["containers"])
     gpus = any(name == GPU_RESOURCE or name.startswith("nvidia.com/mig-") for limit in limits for name in limit)
     ended = pod.get("status", {}).get("phase") in _ENDED
-    return gpus and not ended and (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") != "warm"
+    return gpus and not ended and label_of(pod, APP_LABEL) != WARM_APP

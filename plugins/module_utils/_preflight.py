@@ -22,13 +22,12 @@ from .findings import Finding, Severity
 from .fleet.types import Fleet, GpuPool, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
-from .objects.meta import GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
+from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
 
 _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
-_NAME_LABEL = "app.kubernetes.io/name"
 _VERSION_LABEL = "app.kubernetes.io/version"
 
 
@@ -114,7 +113,7 @@ class Preflight:
         self.versions["vLLM"] = self.fleet.versions.vllm
         wanted = [entry for role, entry in _INSTALLED.items() if self._is_served(role)]
         names = ",".join(entry.deployment for entry in wanted)
-        selector = {"labelSelector": f"{_NAME_LABEL} in ({names})"}
+        selector = {"labelSelector": f"{APP_LABEL} in ({names})"}
         running = self.cluster.request("GET", "/apis/apps/v1/deployments", selector) if wanted else None
         deployments = (running.body.get("items") or []) if running else []
         found = self.cluster.in_parallel(lambda entry: self._version(entry, deployments), wanted)
@@ -126,7 +125,7 @@ class Preflight:
 
     def _version(self, entry: Installed, deployments: Iterable[Mapping[str, Any]]) -> Optional[str]:
         """From what runs, else from its CRD. Not to be allowed to look is the same as not to know."""
-        own = (obj for obj in deployments if label_of(obj, _NAME_LABEL) == entry.deployment)
+        own = (obj for obj in deployments if label_of(obj, APP_LABEL) == entry.deployment)
         found = next((version for version in (label_of(obj, _VERSION_LABEL) for obj in own) if version), None)
         if found:
             return found

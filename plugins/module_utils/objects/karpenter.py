@@ -12,6 +12,7 @@ from ..fleet.types import Budget, Fleet, GpuPool
 from ..quantity import format_duration
 from . import node_class
 from .meta import (
+    APP_LABEL,
     GPU_RESOURCE,
     GPU_TAINT,
     GPU_TOLERATION,
@@ -19,6 +20,7 @@ from .meta import (
     MANAGER,
     POOL_LABEL,
     READY_TAINT,
+    WARM_APP,
     Ref,
     make,
     namespace_object,
@@ -131,7 +133,7 @@ def _priority_class(fleet: Fleet) -> dict[str, Any]:
 def _placeholders(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
     """One pod a warm node: it takes all GPUs, and its image is the one that the next replica needs there."""
     labels = ownership(fleet, ROLE, pool=pool.name)
-    selector: Mapping[str, str] = {"app.kubernetes.io/name": "warm", POOL_LABEL: pool.name}
+    selector: Mapping[str, str] = {APP_LABEL: WARM_APP, POOL_LABEL: pool.name}
     gpus = {GPU_RESOURCE: str(pool.gpus_per_node)}
     deployment = make("apps/v1", "Deployment", _placeholder_name(pool), labels, fleet.cluster.namespace)
     deployment["spec"] = {

@@ -16,6 +16,9 @@ CLUSTER_LABEL = "gpufleet.io/cluster"
 ROLE_LABEL = "gpufleet.io/role"
 POOL_LABEL = "gpufleet.io/pool"
 MODEL_LABEL = "gpufleet.io/model"
+#: What a pod is: ``vllm``, or the placeholder of a warm node.
+APP_LABEL = "app.kubernetes.io/name"
+WARM_APP = "warm"
 #: Value of MANAGED_BY, and the field manager of every apply.
 MANAGER = "gpufleet"
 

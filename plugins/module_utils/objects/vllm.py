@@ -14,6 +14,7 @@ from ..fleet.validate import MODELS_MOUNT, flag_of
 from ..quantity import format_duration
 from ..serving.lifecycle import durations
 from .meta import (
+    APP_LABEL,
     GPU_RESOURCE,
     GPU_TOLERATION,
     MANAGED_BY,
@@ -27,7 +28,6 @@ from .overrides import apply_overrides
 from .placement import placement
 
 ROLE = "vllm"
-APP_LABEL = "app.kubernetes.io/name"
 CONTAINER = "vllm"
 PORT = 8000
 
