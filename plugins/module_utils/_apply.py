@@ -25,8 +25,9 @@ from .objects.build import COMPONENTS
 from .objects.meta import MANAGER, POOL_LABEL, Ref, label_of, ref_of
 
 _REPLICAS = ".spec.replicas"
-#: A retired scaler has to be gone before the count is set, or its HPA sets it back.
-_GONE_WITHIN_S = 10.0
+#: A retired scaler has to be gone before the count is set, or its HPA sets it back. The HPA goes by garbage collection,
+#: which learns of a kind as new as KEDA's only every 30 s (garbageCollector.Sync in kube-controller-manager v1.35).
+_GONE_WITHIN_S = 45.0
 _POLL_S = 0.2
 
 
