@@ -43,6 +43,26 @@ APPLY_OPTIONS = {
     "prune": {"type": "bool", "default": False, "description": "Delete objects of this role that are not declared."},
     "force_conflicts": {"type": "bool", "default": False, "description": "Take over fields that others own."},
 }
+HELM_BINARY = {"type": "str", "default": "", "description": "Path of helm 3 or 4; that on the path if empty."}
+VALUES = {"type": "dict", "default": {}, "description": "Values of the chart, merged last."}
+
+
+def _install_options(product: str, namespace: str, **charts: str) -> dict[str, Any]:
+    """Options of a role that can install a component by Helm; ``charts`` describes those of its charts."""
+    return {
+        "install": {
+            "type": "bool",
+            "default": False,
+            "description": f"Install {product} by Helm, instead of using it as it is. "
+            f"Defaults to C(gpufleet_{product.lower()}_install).",
+        },
+        "namespace": {"type": "str", "default": namespace, "description": "Namespace of the release."},
+        **{name: {"type": "str", "description": text} for name, text in charts.items()},
+        "values": VALUES,
+        "helm_binary": HELM_BINARY,
+    }
+
+
 ROLES: dict[str, dict[str, Any]] = {
     "preflight": {
         "title": "Refuse what cannot work, before anything is written",
@@ -52,7 +72,12 @@ ROLES: dict[str, dict[str, Any]] = {
                 "elements": "str",
                 "default": ["karpenter", "vllm", "keda"],
                 "description": "Components that the run will apply.",
-            }
+            },
+            "installs": {
+                "type": "list",
+                "elements": "dict",
+                "description": "Charts that the run may install; by default what the roles of site.yml are told to.",
+            },
         },
     },
     "gpu_operator": {
@@ -87,22 +112,44 @@ ROLES: dict[str, dict[str, Any]] = {
                 "default": [],
                 "description": "Tolerations for further taints of GPU nodes.",
             },
-            "values": {"type": "dict", "default": {}, "description": "Values of the chart, merged last."},
-            "helm_binary": {
-                "type": "str",
-                "default": "",
-                "description": "Path of helm 3 or 4; that on the path if empty.",
-            },
+            "values": VALUES,
+            "helm_binary": HELM_BINARY,
         },
         "wait": "20m",
     },
     "karpenter": {
         "title": "GPU node pools that Karpenter provisions",
         "parts": ("cluster", "pools", "versions"),
+        "options": {
+            **APPLY_OPTIONS,
+            **_install_options(
+                "Karpenter",
+                "kube-system",
+                chart_ref="Chart: a path or an OCI reference; that of the provider, where it has one, if empty.",
+                crd_chart_ref="Chart of the definitions, in the same way.",
+            ),
+            "install_crds": {
+                "type": "bool",
+                "default": True,
+                "description": "Install the definitions as a release of their own, so that Helm upgrades them.",
+            },
+        },
         "wait": "5m",
     },
     "vllm": {"title": "Models served by vLLM", "wait": "30m"},
-    "keda": {"title": "Replica counts that follow the demand", "wait": "5m"},
+    "keda": {
+        "title": "Replica counts that follow the demand",
+        "options": {
+            **APPLY_OPTIONS,
+            **_install_options(
+                "KEDA",
+                "keda",
+                chart_ref="Chart: a name in the repository, a path, or an OCI reference. C(keda) by default.",
+                chart_repo_url="Chart repository, KEDA's by default; empty for a path or an OCI reference.",
+            ),
+        },
+        "wait": "5m",
+    },
 }
 
 

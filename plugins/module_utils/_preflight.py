@@ -10,19 +10,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ._cluster import Cluster
+from ._helm import Helm
 from .checks.declaration import declaration_findings
 from .checks.permissions import Access, Target, needed, permission_findings
 from .checks.placement import model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
-from .checks.versions import version_findings
+from .checks.versions import declared_findings, version_findings
 from .converge.plan import is_ours
 from .errors import ClusterError
-from .findings import Finding, Severity
+from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet, GpuPool, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
 from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
+from .releases.charts import Install, version_of
+from .releases.obstacles import release_of
 
 _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
@@ -33,7 +36,7 @@ _VERSION_LABEL = "app.kubernetes.io/version"
 
 @dataclass(frozen=True)
 class Installed:
-    """Where a component says its version: a label of its Deployment, found by its own name label, or of a CRD."""
+    """Where a product says its version: a label of its Deployment, found by its own name label, or of a CRD."""
 
     name: str
     deployment: str
@@ -44,21 +47,25 @@ _INSTALLED: dict[str, Installed] = {
     karpenter.ROLE: Installed("Karpenter", "karpenter", "nodepools.karpenter.sh"),
     keda.ROLE: Installed("KEDA", "keda-operator", "scaledobjects.keda.sh"),
 }
+#: Not every cluster has it, and no object of ours needs its API: it counts where its Deployment is.
+_GPU_OPERATOR = Installed("GPU Operator", "gpu-operator", "")
 
 
 @dataclass
 class Preflight:
     """One run over some components of a fleet.
 
-    ``installed`` names API groups that the same run brings; ``query`` asks Prometheus, which is left alone without it.
+    ``installs`` are the charts that the same run installs; ``query`` asks Prometheus, which is left alone without it.
+    After run(), ``versions`` holds what runs, and ``adopted`` whose it is where the run does not install it.
     """
 
     cluster: Cluster
     fleet: Fleet
     components: Sequence[str]
-    installed: frozenset[str] = frozenset()
+    installs: Sequence[Install] = ()
     query: Optional[Callable[[Prometheus, str], Any]] = None
     versions: dict[str, Optional[str]] = field(default_factory=dict)
+    adopted: dict[str, str] = field(default_factory=dict)
     calls_checked: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +79,7 @@ class Preflight:
         if any(finding.id == "wrong-cluster" for finding in guard):
             return guard
         checks = [self._find_retired, self._missing_apis, self._versions, self._permissions, self._duplicate_scalers]
+        checks += [Helm(self.cluster, install).obstacles for install in self.installs]
         checks += [self._ready_gate, self._node_classes] if karpenter.ROLE in self.components else []
         checks += [self._placement] if vllm.ROLE in self.components else []
         checks += [self._prometheus] if keda.ROLE in self.components else []
@@ -83,8 +91,7 @@ class Preflight:
                 unread += error.when_denied(Severity.WARNING)
         # Calls that the run itself needs are named by the access reviews, all of them at once.
         named = any(finding.id == "missing-permission" for finding in found)
-        findings = [*found, *([] if named else unread), *declaration_findings(self.fleet)]
-        return sorted(findings, key=lambda finding: list(Severity).index(finding.severity))
+        return errors_first([*found, *([] if named else unread), *declaration_findings(self.fleet)])
 
     def _find_retired(self) -> list[Finding]:
         """Note what the run deletes, because the fleet wants it absent and we own it."""
@@ -95,6 +102,7 @@ class Preflight:
 
     def _missing_apis(self) -> list[Finding]:
         kinds = dict.fromkeys((obj["apiVersion"], obj["kind"]) for obj in self._objects)
+        brought = tuple(group for install in self.installs for group in install.chart.groups)
         return [
             Finding(
                 "missing-api",
@@ -104,29 +112,39 @@ class Preflight:
                 fix="Install the component that brings this API, or correct the provider.",
             )
             for version, kind in kinds
-            if version.rpartition("/")[0] not in self.installed and not self.cluster.serves(version, kind)
+            if not version.startswith(brought) and not self.cluster.serves(version, kind)
         ]
 
     def _versions(self) -> list[Finding]:
         server = self.cluster.request("GET", "/version").body.get("gitVersion")
-        self.versions["Kubernetes"] = None if server is None else str(server)
-        self.versions["vLLM"] = self.fleet.versions.vllm
+        found: dict[str, Optional[str]] = {"Kubernetes": None if server is None else str(server)}
         wanted = [entry for role, entry in _INSTALLED.items() if self._is_served(role)]
-        names = ",".join(entry.deployment for entry in wanted)
+        names = ",".join(entry.deployment for entry in (*wanted, _GPU_OPERATOR))
         selector = {"labelSelector": f"{APP_LABEL} in ({names})"}
-        running = self.cluster.request("GET", "/apis/apps/v1/deployments", selector) if wanted else None
-        deployments = (running.body.get("items") or []) if running else []
-        found = self.cluster.in_parallel(lambda entry: self._version(entry, deployments), wanted)
-        self.versions.update({entry.name: version for entry, version in zip(wanted, found)})
-        return version_findings(self.versions)
+        deployments = self.cluster.request("GET", "/apis/apps/v1/deployments", selector).body.get("items") or []
+        versions = self.cluster.in_parallel(lambda entry: self._version(entry, deployments), wanted)
+        found.update({entry.name: version for entry, version in zip(wanted, versions)})
+        operators = _deployments(_GPU_OPERATOR, deployments)
+        found.update((_GPU_OPERATOR.name, label_of(obj, _VERSION_LABEL)) for obj in operators)
+        replaced = {install.chart.product for install in self.installs}
+        self.versions = {**found, "vLLM": self.fleet.versions.vllm}
+        self.adopted = {
+            entry.name: str(release_of(obj) or "not installed by Helm")
+            for entry in (*wanted, _GPU_OPERATOR)
+            for obj in _deployments(entry, deployments)
+            if entry.name not in replaced
+        }
+        declared = {install.chart.role: version_of(install, self.fleet) for install in self.installs}
+        running = {name: version for name, version in found.items() if name not in replaced}
+        return version_findings(running) + declared_findings({**declared, "vllm": self.fleet.versions.vllm})
 
     def _is_served(self, component: str) -> bool:
         return any(self.cluster.serves(obj["apiVersion"], obj["kind"]) for obj in self._built.get(component, ()))
 
     def _version(self, entry: Installed, deployments: Iterable[Mapping[str, Any]]) -> Optional[str]:
         """From what runs, else from its CRD. Not to be allowed to look is the same as not to know."""
-        own = (obj for obj in deployments if label_of(obj, APP_LABEL) == entry.deployment)
-        found = next((version for version in (label_of(obj, _VERSION_LABEL) for obj in own) if version), None)
+        own = (label_of(obj, _VERSION_LABEL) for obj in _deployments(entry, deployments))
+        found = next((version for version in own if version), None)
         if found:
             return found
         crd = self.cluster.request("GET", self.cluster.path(Ref(*_CRD, "", entry.definition)))
@@ -144,6 +162,7 @@ class Preflight:
             read=self._targets((*_HPA, namespace) for namespace in sorted(scaled)),
             listed=self._targets((*kind, "") for kind in [*kinds, *scalers]),
             explained=self._targets(("v1", kind, name) for name in sorted(workloads) for kind in ("Pod", "Event")),
+            releases=(install.namespace for install in self.installs),
         )
         self.calls_checked = len(calls)
         allowed = self.cluster.in_parallel(self._may, calls)
@@ -242,3 +261,7 @@ class Preflight:
 
 def _namespace(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"].get("namespace", ""))
+
+
+def _deployments(entry: Installed, deployments: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [obj for obj in deployments if label_of(obj, APP_LABEL) == entry.deployment]

@@ -64,9 +64,10 @@ CATALOGUE: dict[str, str] = {
     "metric-missing": "The autoscaler has no value for one of its metrics.",
     "autoscaler": "The autoscaler reports a condition that keeps it from scaling.",
     "gpu-operator": "The GPU Operator has not made the GPUs of all nodes usable.",
-    "foreign-release": "Somebody else has installed a GPU Operator.",
+    "foreign-release": "Somebody else has installed a component that a role would install, or its definitions.",
     "second-cluster-policy": "A ClusterPolicy besides that of the release; the GPU Operator takes one.",
     "release-pending": "Helm is at work on a release, or was killed at it.",
+    "helm-missing": "The controller has no Helm, and a role installs a chart.",
 }
 
 
@@ -111,3 +112,8 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
     """Broken if any finding is an error, else ready."""
     broken = any(finding.severity is Severity.ERROR for finding in findings)
     return Verdict.BROKEN if broken else Verdict.READY
+
+
+def errors_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Each finding once, by how bad it is."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: list(Severity).index(finding.severity))

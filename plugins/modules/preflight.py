@@ -16,6 +16,8 @@ description:
   - Refuses a cluster with another uid than the declared one, an API that is not served, calls that the user of the run
     may not make, a second autoscaler on a workload, a startup taint that nothing removes, node classes that do not
     exist and pods that no existing node of their pool can take. All errors are reported at once.
+  - Where the run installs charts, also refuses what stands in their way, such as a component that somebody else has
+    installed, a release that another Helm may be at work on, or a controller without Helm.
   - Warns of versions outside the tested ones, of a Prometheus that does not answer the controller, and of choices that
     cost money or availability.
 options:
@@ -25,6 +27,40 @@ options:
     elements: str
     choices: [karpenter, vllm, keda]
     default: [karpenter, vllm, keda]
+  installs:
+    description:
+      - Charts that the run may install, each with those options of M(gpufleet.llm.helm_release) that decide whether it
+        can.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      component:
+        description: What is installed.
+        type: str
+        required: true
+        choices: [gpu_operator, karpenter_crd, karpenter, keda]
+      enabled:
+        description: Whether the run installs it.
+        type: bool
+        default: true
+      chart_ref:
+        description: The chart; that of the provider of Karpenter by default.
+        type: str
+      namespace:
+        description: Namespace of the release; that of the vendor by default.
+        type: str
+      timeout:
+        description: How long Helm may take at most.
+        type: str
+        default: 20m
+      helm_binary:
+        description: Path of helm; that on the path of the controller if absent.
+        type: str
+      values:
+        description: Values of the chart.
+        type: dict
+        default: {}
 extends_documentation_fragment:
   - gpufleet.llm.fleet
   - gpufleet.llm.fleet.cluster
@@ -80,12 +116,21 @@ versions:
     KEDA: 2.20.2
     Karpenter: 1.14.3
     vLLM: 0.32.0
+adopted:
+  description: Components that are there and that the run does not install, and whose they are. They stay as they are.
+  returned: success
+  type: dict
+  sample:
+    KEDA: Helm release platform/autoscaling
+    GPU Operator: not installed by Helm
 calls_checked:
   description: How many different calls were checked against the permissions of the user.
   returned: success
   type: int
   sample: 31
 """
+
+from collections.abc import Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -95,6 +140,7 @@ from ..module_utils._prometheus import instant_query
 from ..module_utils.errors import PreflightError
 from ..module_utils.findings import Verdict, verdict_of
 from ..module_utils.objects.build import COMPONENTS
+from ..module_utils.releases.charts import CHARTS, parse_install
 
 OPTIONS = {
     **FLEET_OPTIONS,
@@ -104,13 +150,28 @@ OPTIONS = {
         "choices": list(COMPONENTS),
         "default": list(COMPONENTS),
     },
+    "installs": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "component": {"type": "str", "required": True, "choices": list(CHARTS)},
+            "enabled": {"type": "bool", "default": True},
+            "chart_ref": {"type": "str"},
+            "namespace": {"type": "str"},
+            "timeout": {"type": "str", "default": "20m"},
+            "helm_binary": {"type": "str"},
+            "values": {"type": "dict", "default": {}},
+        },
+    },
 }
 
 
 def preflight(module: AnsibleModule) -> dict[str, object]:
     """Check everything. Raises PreflightError with all findings if one of them is an error."""
     fleet = fleet_of(module)
-    checks = Preflight(login(fleet), fleet, module.params["components"], query=instant_query)
+    installs = [parse_install(entry, fleet) for entry in module.params["installs"] if entry["enabled"]]
+    checks = Preflight(login(fleet), fleet, module.params["components"], installs, query=instant_query)
     findings = checks.run()
     verdict = verdict_of(findings)
     if verdict is Verdict.BROKEN:
@@ -118,11 +179,17 @@ def preflight(module: AnsibleModule) -> dict[str, object]:
     return {
         "changed": False,
         "verdict": verdict.value,
-        "msg": f"{len(findings)} findings, no error among them",
+        "msg": f"{len(findings)} findings, no error among them{_kept(checks.adopted)}",
         "findings": report(module, findings),
         "versions": checks.versions,
+        "adopted": checks.adopted,
         "calls_checked": checks.calls_checked,
     }
+
+
+def _kept(adopted: Mapping[str, str]) -> str:
+    """What is used as it is, and whose it is."""
+    return "; used as they are: " + ", ".join(f"{name} ({owner})" for name, owner in adopted.items()) if adopted else ""
 
 
 def main() -> None:

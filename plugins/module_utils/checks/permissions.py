@@ -13,6 +13,14 @@ from ..findings import Finding, Severity
 #: A server-side apply that creates an object is authorized as a patch and as a create (k8s.io/apiserver v0.35
 #: pkg/endpoints/handlers/patch.go).
 _APPLY = ("get", "create", "patch")
+#: What every chart of ours needs of its namespace and of the cluster, by group, resource and verbs; the first is where
+#: Helm 3 and 4 keep their records. Charts bring more, which the API server refuses when Helm sends it.
+_HELM_INSIDE = (("", "secrets", ("list", "get", "create", "update", "delete")), ("apps", "deployments", _APPLY))
+_HELM_AROUND = (
+    ("", "namespaces", ("create",)),
+    ("apiextensions.k8s.io", "customresourcedefinitions", _APPLY),
+    ("rbac.authorization.k8s.io", "clusterroles", _APPLY),
+)
 
 
 @dataclass(frozen=True)
@@ -44,17 +52,30 @@ def needed(
     read: Iterable[Target],
     listed: Iterable[Target],
     explained: Iterable[Target],
+    releases: Iterable[str] = (),
 ) -> list[Access]:
-    """Every call of a run, once: what it applies, deletes, reads and lists, and what waits list to explain."""
+    """Every call of a run, once: what it applies, deletes, reads and lists, what waits list to explain, and what Helm
+    does for a release in each of the namespaces ``releases``."""
     calls = [Access(verb, target) for target in applied for verb in _APPLY]
     calls += [Access("get", target) for target in read]
     calls += [Access("delete", target) for target in deleted]
     calls += [Access("list", target) for target in listed]
     calls += [Access("list", target, optional=True) for target in explained]
+    calls += [call for namespace in releases for call in _of_helm(namespace)]
     known: dict[tuple[str, Target], Access] = {}
     for call in calls:
         known.setdefault((call.verb, call.target), call)
     return list(known.values())
+
+
+def _of_helm(namespace: str) -> list[Access]:
+    where = [(_HELM_INSIDE, namespace), (_HELM_AROUND, "")]
+    return [
+        Access(verb, Target(group, resource, scope))
+        for resources, scope in where
+        for group, resource, verbs in resources
+        for verb in verbs
+    ]
 
 
 def permission_findings(denied: Iterable[Access], user: str) -> list[Finding]:

@@ -35,23 +35,47 @@ SUPPORTED: dict[str, Supported] = {
 }
 
 
+#: Product by its key in gpufleet_versions.
+_DECLARED = {"gpu_operator": "GPU Operator", "karpenter": "Karpenter", "keda": "KEDA", "vllm": "vLLM"}
+
+
 def version_findings(found: Mapping[str, Optional[str]]) -> list[Finding]:
-    """One finding for each component of SUPPORTED that is outside its range, or does not say its version (None)."""
-    return [finding for name, version in found.items() for finding in _check(name, version)]
+    """One finding for each product of SUPPORTED that runs outside its range, or does not say its version (None)."""
+    return [finding for name, version in found.items() for finding in _running(name, version)]
 
 
-def _check(name: str, version: Optional[str]) -> list[Finding]:
-    supported, match = SUPPORTED[name], _VERSION.match(version or "")
-    tested = " to ".join(dict.fromkeys((_shown(supported.first), _shown(supported.last))))
-    if not match:
+def declared_findings(declared: Mapping[str, str]) -> list[Finding]:
+    """One finding for each version, by its key in gpufleet_versions, that a run would install outside its range."""
+    checks = ((key, version, SUPPORTED[_DECLARED[key]]) for key, version in declared.items())
+    return [
+        Finding(
+            "unsupported-version",
+            Severity.WARNING,
+            f"is {version}, outside {_tested(supported)}, and {supported.why}",
+            field=f"gpufleet_versions.{key}",
+            fix=f"Declare {_tested(supported)}.",
+        )
+        for key, version, supported in checks
+        if not _within(version, supported)
+    ]
+
+
+def _running(name: str, version: Optional[str]) -> list[Finding]:
+    supported = SUPPORTED[name]
+    tested = _tested(supported)
+    if not _VERSION.match(version or ""):
         fix = f"Tested is {tested}."
         return [Finding("unknown-version", Severity.INFO, "does not say its version", object=name, fix=fix)]
-    if supported.first <= (int(match.group(1)), int(match.group(2))) <= supported.last:
+    if _within(version or "", supported):
         return []
     message = f"version {version} is outside {tested}, and {supported.why}"
-    fix = f"Run {tested}."
-    return [Finding("unsupported-version", Severity.WARNING, message, object=name, fix=fix)]
+    return [Finding("unsupported-version", Severity.WARNING, message, object=name, fix=f"Run {tested}.")]
 
 
-def _shown(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"
+def _within(version: str, supported: Supported) -> bool:
+    match = _VERSION.match(version)
+    return match is not None and supported.first <= (int(match.group(1)), int(match.group(2))) <= supported.last
+
+
+def _tested(supported: Supported) -> str:
+    return " to ".join(dict.fromkeys(f"{major}.{minor}" for major, minor in (supported.first, supported.last)))

@@ -10,8 +10,9 @@ from typing import Any, Optional
 
 from ..errors import InvalidInput
 from .fields import INVALID, ListOf, Problems, Record
-from .types import Cluster, Fleet, GpuPool, LlmModel, Versions
+from .types import Cluster, Fleet, GpuPool, LlmModel
 from .validate import resolve_pool, validate_models
+from .versions import Versions
 
 #: The variables of the inventory, by the part of the fleet that they declare. Errors name them.
 VARIABLES = {

@@ -38,6 +38,7 @@ from .fields import (
 )
 from .gpus import Gpu
 from .node_classes import NodeClass
+from .versions import Versions
 
 #: Longest period of an HPA scaling policy and longest stabilisation window: k8s.io/api v0.35 autoscaling/v2.
 _POLICY_PERIOD_MAX = 1800
@@ -361,16 +362,6 @@ class LlmModel:
     def scale_up_period(self) -> int:
         """Seconds between two additions of replicas: a cold start, unless declared longer."""
         return self.scaling.scale_up.period or self.lifecycle.cold_start
-
-
-@dataclass(frozen=True)
-class Versions:
-    """Versions that the fleet is meant to run."""
-
-    gpu_operator: str = declare(
-        Text(r"v\d+\.\d+\.\d+[\w.-]*", "a version such as v26.7.0"), "Chart of the NVIDIA GPU Operator.", "v26.7.0"
-    )
-    vllm: str = declare(Text(r"\d+\.\d+\.\d+[\w.-]*", "a version such as 0.32.0"), "vLLM.", "0.32.0")
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,10 @@ def values(
     driver: Driver,
     mig_strategy: MigStrategy,
     tolerations: Sequence[Mapping[str, Any]],
-    overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Values of the chart. ``tolerations`` go to all operands and to node discovery, ``overrides`` are merged last."""
+    """Values of the chart. ``tolerations`` go to all operands and to node discovery."""
     tolerated = [GPU_TOLERATION, _READY_TOLERATION, *tolerations]
-    built: dict[str, Any] = {
+    return {
         "driver": {"enabled": driver is Driver.OPERATOR},
         "toolkit": {"enabled": driver is Driver.OPERATOR},
         "mig": {"strategy": mig_strategy.value},
@@ -100,8 +99,6 @@ def values(
             "env": [{"name": "DCGM_EXPORTER_COLLECTORS", "value": _COUNTERS_PATH}],
         },
     }
-    merged: dict[str, Any] = _merge(built, overrides)
-    return merged
 
 
 def counters_csv() -> str:
@@ -112,10 +109,3 @@ def counters_csv() -> str:
 def may_have_no_gpus(fleet: Fleet) -> bool:
     """Whether a cluster without a GPU node is all right: Karpenter buys every one of them when it is needed."""
     return all(pool.provisioned for pool in fleet.pools)
-
-
-def _merge(base: Any, patch: Any) -> Any:
-    """As Helm merges values: dictionaries by key, everything else is replaced. A null stays, Helm drops its default."""
-    if not isinstance(base, Mapping) or not isinstance(patch, Mapping):
-        return patch
-    return {**base, **{key: _merge(base.get(key), value) for key, value in patch.items()}}

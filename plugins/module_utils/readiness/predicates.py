@@ -11,12 +11,23 @@ from typing import Any, Optional
 from . import gpu_operator, nodes, scalers, workloads
 from .state import State, condition, unready
 
+
+def _definition(obj: Mapping[str, Any]) -> State:
+    """Ready when the API server serves its kind (k8s.io/apiextensions-apiserver v0.35)."""
+    refused = condition(obj, "NamesAccepted")
+    if condition(obj, "Established").true:
+        return State(True, "Established")
+    message = refused.why if refused.false else "its kind is not served yet"
+    return unready(obj, "not Established", "not-ready", message, "See its conditions.")
+
+
 #: By API group and kind; those whose answer needs other objects, or the time, are asked for by name.
 _PREDICATES: dict[tuple[str, str], Callable[[Mapping[str, Any]], State]] = {
     ("apps", "Deployment"): workloads.deployment,
     ("autoscaling", "HorizontalPodAutoscaler"): scalers.horizontal_pod_autoscaler,
     ("karpenter.sh", "NodePool"): nodes.node_pool,
     ("nvidia.com", "ClusterPolicy"): gpu_operator.cluster_policy,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
     ("karpenter.k8s.aws", "EC2NodeClass"): nodes.node_class,
     ("karpenter.azure.com", "AKSNodeClass"): nodes.node_class,
     ("", "Node"): nodes.node,

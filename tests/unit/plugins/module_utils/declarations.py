@@ -90,7 +90,7 @@ VALID: dict[str, Any] = {
             "replicas": {"count": 5},
         },
     ],
-    "versions": {"gpu_operator": "v26.7.0", "vllm": "0.32.0"},
+    "versions": {"gpu_operator": "v26.7.0", "karpenter": "1.14.3", "keda": "2.20.2", "vllm": "0.32.0"},
 }
 
 

@@ -14,6 +14,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.errors import Cluster
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Prometheus
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import READY_TAINT, Ref
+from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts import Install
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import VALID, fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, Call, FakeApi, status
@@ -24,6 +25,7 @@ pytest.importorskip("kubernetes")
 UID = VALID["cluster"]["uid"]
 ALL = ("karpenter", "vllm", "keda")
 NAMES = {"karpenter": ("karpenter", "1.14.3"), "keda": ("keda-operator", "2.20.2")}
+KEDA = Install("keda", "keda", "keda", 300, helm_binary="/no/helm")
 LABELLED = {"app.kubernetes.io/managed-by": "gpufleet"}
 
 
@@ -133,7 +135,35 @@ def without_classes() -> Api:
 
 def test_an_api_that_the_same_run_installs_is_not_missing() -> None:
     api = Api("keda.sh/v1alpha1")
-    assert Preflight(api.cluster(), fleet(), ALL, installed=frozenset({"keda.sh"})).run() == []
+    assert "missing-api" not in ids(Preflight(api.cluster(), fleet(), ALL, [KEDA]).run())
+
+
+def test_charts_that_are_installed_have_their_obstacles_versions_and_calls() -> None:
+    asked: list[dict[str, str]] = []
+    api = Api()
+    api.deny = lambda attributes: bool(asked.append(attributes))
+    checks = Preflight(api.cluster(), fleet(("versions", {"keda": "2.19.0", "vllm": "0.32.0"})), ALL, [KEDA])
+    found = {(finding.id, finding.object or finding.field) for finding in checks.run()}
+    assert found == {
+        ("helm-missing", "keda_helm_binary"),
+        ("foreign-release", "Deployment system/keda-operator"),
+        ("unsupported-version", "gpufleet_versions.keda"),
+    }
+    calls = {(entry["verb"], entry["resource"], entry["namespace"]) for entry in asked}
+    assert {("delete", "secrets", "keda"), ("create", "namespaces", ""), ("create", "clusterroles", "")} <= calls
+    assert checks.adopted == {"Karpenter": "not installed by Helm"}
+
+
+def test_what_others_have_installed_is_named() -> None:
+    api = Api()
+    labels = {"app.kubernetes.io/name": "gpu-operator", "app.kubernetes.io/version": "v25.10.1"}
+    notes = {"meta.helm.sh/release-name": "gpu", "meta.helm.sh/release-namespace": "nvidia"}
+    operator = observed.observed("apps/v1", "Deployment", "gpu-operator", "nvidia")
+    operator["metadata"].update(labels=labels, annotations=notes)
+    api.add(operator)
+    checks = Preflight(api.cluster(), fleet(), ALL)
+    assert [(finding.id, finding.object) for finding in checks.run()] == [("unsupported-version", "GPU Operator")]
+    assert (checks.versions["GPU Operator"], checks.adopted["GPU Operator"]) == ("v25.10.1", "Helm release nvidia/gpu")
 
 
 def test_every_denied_call_is_named_with_the_user() -> None:

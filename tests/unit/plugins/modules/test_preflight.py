@@ -21,13 +21,17 @@ ERROR = Finding(
 )
 
 
+CHART = {"chart_ref": "gpu-operator", "timeout": "20m"}
+
+
 class Checks:
     """In the place of the engine."""
 
     findings: list[Finding] = []
 
-    def __init__(self, cluster: Any, fleet: Any, components: list[str], query: Any) -> None:
+    def __init__(self, cluster: Any, fleet: Any, components: list[str], installs: list[Any], query: Any) -> None:
         self.versions, self.calls_checked = {"KEDA": "2.20.2"}, len(components)
+        self.adopted = {install.component: "nobody" for install in installs}
 
     def run(self) -> list[Finding]:
         return self.findings
@@ -70,3 +74,13 @@ def test_one_error_fails_with_all_findings(monkeypatch: pytest.MonkeyPatch, caps
 def test_components_are_checked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert result(monkeypatch, capsys, components=["vllm"])["calls_checked"] == 1
     assert result(monkeypatch, capsys, components=["helm"])["failed"]
+
+
+def test_charts_are_checked_where_they_are_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keda = {"component": "keda", "chart_ref": "keda"}
+    found = result(monkeypatch, capsys, installs=[{**keda, "enabled": False}, {"component": "gpu_operator", **CHART}])
+    assert found["msg"] == "0 findings, no error among them; used as they are: gpu_operator (nobody)"
+    refused = result(monkeypatch, capsys, installs=[{"component": "karpenter"}])
+    assert refused["msg"].startswith("karpenter_chart_ref: is empty")

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils.checks.versions import version_findings
+from ansible_collections.gpufleet.llm.plugins.module_utils.checks.versions import (
+    declared_findings,
+    version_findings,
+)
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
 
 
@@ -37,3 +40,23 @@ def test_the_line_says_what_is_tested_and_why() -> None:
         newer.line()
         == "Kubernetes: version v1.36.0 is outside 1.33 to 1.35, and KEDA 2.20 is not tested on it. Run 1.33 to 1.35."
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "version", "line"),
+    [
+        pytest.param("keda", "2.20.2", "", id="tested"),
+        pytest.param(
+            "karpenter",
+            "1.15.0",
+            "gpufleet_versions.karpenter: is 1.15.0, outside 1.12 to 1.14, and older ones do not know a duration in "
+            "karpenter.sh/do-not-disrupt. Declare 1.12 to 1.14.",
+            id="newer",
+        ),
+        pytest.param("gpu_operator", "v25.10.1", "gpufleet_versions.gpu_operator: is v25.10.1, outside 26.7", id="v"),
+    ],
+)
+def test_declared_versions_name_their_variable(key: str, version: str, line: str) -> None:
+    found = declared_findings({key: version})
+    assert [finding.severity for finding in found] == ([Severity.WARNING] if line else [])
+    assert "".join(finding.line() for finding in found).startswith(line)

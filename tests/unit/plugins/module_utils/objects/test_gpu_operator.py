@@ -21,9 +21,9 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declaratio
 DEDICATED = {"key": "dedicated", "operator": "Exists"}
 
 
-def built(driver: Driver = Driver.OPERATOR, tolerations: Any = (), overrides: Any = None) -> dict[str, Any]:
+def built(driver: Driver = Driver.OPERATOR, tolerations: Any = ()) -> dict[str, Any]:
     """The values, with MIG left alone."""
-    return values(driver, MigStrategy.SINGLE, tolerations, overrides or {})
+    return values(driver, MigStrategy.SINGLE, tolerations)
 
 
 @pytest.mark.parametrize(("driver", "enabled"), [(Driver.OPERATOR, True), (Driver.HOST, False)])
@@ -57,20 +57,6 @@ def test_counters_have_xid_and_ecc_and_can_be_read_as_three_columns() -> None:
     assert len(set(names)) == len(names) == len(COUNTERS)
     # A comma in the help would be a fourth column.
     assert all(len(row) == 3 and row[1] in ("gauge", "counter") and "," not in row[2] for row in rows)
-
-
-def test_overrides_come_last_and_keep_their_nulls_and_lists() -> None:
-    changes = {
-        "driver": {"version": "580.1", "enabled": None},
-        "daemonsets": {"tolerations": []},
-        "gfd": {"enabled": True},
-        "mig": "off",
-    }
-    found = built(overrides=changes)
-    assert found["driver"] == {"enabled": None, "version": "580.1"}
-    assert found["daemonsets"] == {"tolerations": []}
-    assert (found["gfd"], found["toolkit"], found["mig"]) == ({"enabled": True}, {"enabled": True}, "off")
-    assert built()["driver"] == {"enabled": True}
 
 
 def test_no_gpus_are_all_right_only_where_all_are_bought() -> None:

@@ -29,6 +29,18 @@ def test_kinds_with_a_ready_condition(api_version: str, kind: str) -> None:
     assert kind == "NodePool" or "Because (Why)" in ready(refused).reasons[0].message
 
 
+def test_a_definition_is_ready_when_its_kind_is_served() -> None:
+    crd = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "x")
+    entries = conditions(
+        ("NamesAccepted", "True", "NoConflicts", ""), ("Established", "True", "InitialNamesAccepted", "")
+    )
+    assert ready(observed.observed(*crd, status={"conditions": entries})).ready
+    assert not ready(observed.observed(*crd)).ready
+    taken = conditions(("NamesAccepted", "False", "MultipleNamesNotAllowed", "x is in use"))
+    (reason,) = ready(observed.observed(*crd, status={"conditions": taken})).reasons
+    assert reason.message == "x is in use (MultipleNamesNotAllowed)"
+
+
 @pytest.mark.parametrize(
     ("api_version", "kind"),
     [("v1", "Service"), ("policy/v1", "PodDisruptionBudget"), ("serving.example.com/v1", "Node")],

@@ -1,0 +1,4 @@
+{{- range $path, $content := .Files.Glob "definitions/*.yaml" }}
+---
+{{ $.Files.Get $path }}
+{{- end }}

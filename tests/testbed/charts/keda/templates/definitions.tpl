@@ -1,0 +1,6 @@
+{{- if .Values.crds.install }}
+{{- range $path, $content := .Files.Glob "definitions/*.yaml" }}
+---
+{{ $.Files.Get $path }}
+{{- end }}
+{{- end }}
