@@ -50,6 +50,7 @@ _RETRY_AFTER_MAX_S = 15.0
 _LATER = (429, 502, 503, 504)
 
 APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 #: All groups at once (GA since Kubernetes 1.30), and objects without their content; from servers behind the API server
 #: that know no such form, whole ones.
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -228,6 +229,10 @@ class Cluster:
         """Server-side apply. 409 names the fields that others own."""
         query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         return self.request("PATCH", self.path(ref), {**query, **_dry(dry_run)}, obj, APPLY)
+
+    def patch(self, ref: Ref, patch: Mapping[str, Any], dry_run: bool) -> Reply:
+        """Merge a patch into an object that is not ours to apply."""
+        return self.request("PATCH", self.path(ref), _dry(dry_run), patch, _MERGE)
 
     def delete(self, ref: Ref, dry_run: bool, dependents_first: bool = False) -> Reply:
         """Delete an object. What it owns follows in the background, or goes first, and the object stays until then."""

@@ -10,7 +10,7 @@ finalizer is touched.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -31,18 +31,22 @@ from .converge.removal import (
     foreign_finding,
     in_use_finding,
     inhabitants,
+    is_earlier,
     is_of_cluster,
     kept_finding,
     makes_namespaces,
     next_wave,
+    reopened,
+    roles_from,
     selector_of_cluster,
+    unowned,
     wave,
     with_node_classes,
 )
 from .errors import ClusterError, RemoveError
 from .findings import Finding, Severity, Verdict
 from .objects import karpenter, keda, vllm
-from .objects.build import COMPONENTS
+from .objects.gpu_operator import RELEASE
 from .objects.meta import MODEL_LABEL, ROLE_LABEL, label_of, ref_of
 from .readiness.predicates import gone
 
@@ -51,12 +55,12 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Options:
-    """``check`` predicts only. ``definitions`` also takes the CustomResourceDefinitions, ``release`` is the Helm
-    release that tells which objects of the GPU Operator are ours."""
+    """``check`` predicts only. ``definitions`` also takes the CustomResourceDefinitions, ``namespace`` is that of the
+    Helm release of the component's operator, if it has one of ours."""
 
     check: bool = False
     definitions: bool = False
-    release: Release = Release("", "")
+    namespace: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,10 @@ class Remover:
         """What a run would delete. Raises RemoveError and ClusterError."""
         live = self._live()
         self._refuse(live)
-        namespaces, findings = self._namespaces(_roles_until(self.component))
+        namespaces, findings = self._namespaces()
         doomed = [*wave(live).delete, *namespaces.delete, *self._definitions().delete]
         self._admit(doomed)
+        self._reopen()
         self.changes += [Change(ref_of(obj), Action.DELETE, obj, None) for obj in doomed]
         return Step(Verdict.READY, "", tuple(self.changes), tuple(findings))
 
@@ -102,6 +107,7 @@ class Remover:
         end, live = self.clock() + budget_s, self._live()
         self._refuse(live)
         self._admit(wave(live).delete)
+        self._reopen()
         current, findings = self._next(live)
         while not current.is_empty:
             self._delete(current.delete)
@@ -116,16 +122,16 @@ class Remover:
         """What goes now, and what is to be told of what stays."""
         if live:
             return next_wave(live, self._kinds()), []
-        namespaces, findings = self._namespaces((self.component,))
+        namespaces, findings = self._namespaces()
         return (self._definitions() if namespaces.is_empty else namespaces), findings
 
     def _live(self) -> list[Object]:
-        """What is left of the component. What other objects own goes with them."""
-        own = self.component == GPU_OPERATOR
-        selector = "" if own else selector_of_role(self.name, self.component)
-        lists = self.cluster.in_parallel(lambda kind: self.cluster.list_objects(*kind, labels=selector), self._kinds())
-        live = [obj for found in lists for obj in found if not obj["metadata"].get("ownerReferences")]
-        return [obj for obj in live if not own or release_of(obj) == self.options.release]
+        """What is left of the component, without what goes with its owner."""
+        kinds, labelled = self._kinds(), self.component != GPU_OPERATOR
+        selector = selector_of_role(self.name, self.component) if labelled else ""
+        lists = self.cluster.in_parallel(lambda kind: self.cluster.list_objects(*kind, labels=selector), kinds)
+        live = unowned([obj for found in lists for obj in found], kinds)
+        return [obj for obj in live if labelled or release_of(obj) == Release(RELEASE, self.options.namespace)]
 
     def _kinds(self) -> tuple[tuple[str, str], ...]:
         kinds = REMOVABLE[self.component].kinds
@@ -190,10 +196,11 @@ class Remover:
         listed = self.cluster.metadata_only().list_objects(*DEFINITION)
         return wave([obj for obj in listed if obj["metadata"]["name"].partition(".")[2] in groups])
 
-    def _namespaces(self, roles: Collection[str]) -> tuple[Wave, list[Finding]]:
-        """Namespaces of ours that are empty but for objects of ``roles``, and why others stay."""
+    def _namespaces(self) -> tuple[Wave, list[Finding]]:
+        """Namespaces of ours that nobody needs any more, and why others stay."""
         if not makes_namespaces(self.component):
             return Wave(), []
+        roles = roles_from(self.component) if self.options.check else [self.component]
         found = wave(self.cluster.list_objects(*NAMESPACE, labels=selector_of_cluster(self.name)))
         empty, going, findings = [], [*found.going], []
         for namespace in found.delete:
@@ -205,7 +212,7 @@ class Remover:
                 findings += [kept_finding(namespace, within.others, unseen)] if own else []
             elif within.leaving and not self.options.check:
                 going += within.leaving
-            elif not within.later:
+            elif not within.later and not (self.options.check and is_earlier(contents, self.name, self.component)):
                 empty.append(namespace)
         return Wave(tuple(empty), tuple(going)), findings
 
@@ -223,6 +230,19 @@ class Remover:
 
         kinds = [kind for kind, entry in self._discovered().items() if entry.namespaced and kind[1] != "Event"]
         return [obj for found in self.cluster.in_parallel(listed, kinds) for obj in found], sorted(unseen)
+
+    def _reopen(self) -> None:
+        """Releases that a killed Helm has left half uninstalled, so that it can be done again."""
+        if not self.options.namespace:
+            return
+        names = ",".join(REMOVABLE[self.component].releases)
+        selector = f"owner=helm,status=uninstalling,name in ({names})"
+        for record in self.cluster.list_objects("v1", "Secret", self.options.namespace, labels=selector):
+            ref = ref_of(record)
+            reply = self.cluster.patch(ref, reopened(record), self.options.check)
+            if not reply.ok:
+                raise RemoveError([refusal_finding(ref, reply.status, reply.body, reply.message)])
+            self.changes.append(Change(ref, Action.UPDATE, record, {**reply.body}))
 
     def _admit(self, doomed: Sequence[Object]) -> None:
         """Ask the server whether all of it may be deleted. Raises RemoveError with every refusal."""
@@ -266,8 +286,3 @@ class Remover:
         else:
             found = []
         return list(wave(found).going)
-
-
-def _roles_until(component: str) -> list[str]:
-    """Roles that a whole uninstall has taken away when a component is gone: those that a site run applies after it."""
-    return [role for role, entry in COMPONENTS.items() if entry.step >= COMPONENTS[component].step]

@@ -24,22 +24,24 @@ options:
     description:
       - The part of the fleet to take away. A whole fleet goes in the order V(keda), V(vllm), V(karpenter),
         V(gpu_operator).
-      - With V(gpu_operator) these are the objects that configure the operator; its Helm release is to be uninstalled
-        before.
+      - Operators stay, and do their part; uninstall the Helm release of one afterwards.
     type: str
     required: true
     choices: [keda, vllm, karpenter, gpu_operator]
   definitions:
     description:
-      - Also delete the CustomResourceDefinitions of the component's operator, and with them every object of their
-        kinds. Refused as long as there are objects of others.
-      - Meant for operators that are gone.
+      - Also delete the CustomResourceDefinitions of the component's operator. Meant for operators that are gone.
+      - Refused as long as there are objects of others of these kinds. In check mode that also tells whether anybody
+        else needs the operator.
     type: bool
     default: false
   namespace:
-    description: Namespace of the Helm release of the GPU Operator. Its objects are recognized by their release.
+    description:
+      - Namespace of the Helm release of the component's operator, where the collection has installed it.
+      - A release that a killed Helm has left half uninstalled is made ready for being uninstalled again.
+      - Objects of the GPU Operator are recognized by their release. Its namespace is V(gpu-operator) unless it is set.
     type: str
-    default: gpu-operator
+    default: ""
   timeout:
     description: How long to wait at most, such as V(90s) or V(1h30m). On expiry the task fails.
     type: str
@@ -98,7 +100,7 @@ findings:
       message: is being deleted, and waits for finalizer finalizer.keda.sh, which is removed by the KEDA operator
       fix: See whether keda-operator runs and what its log says; where it is gone, install it again.
 objects:
-  description: Every object that was deleted.
+  description: Every object that was deleted, and Helm's record of a release that was made ready for it.
   returned: always
   type: list
   elements: dict
@@ -117,13 +119,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import connect, report, run
 from ..module_utils._remove import Options, Remover
-from ..module_utils.checks.gpu_operator import Release
 from ..module_utils.converge.plan import ansible_diff
-from ..module_utils.converge.removal import REMOVABLE
+from ..module_utils.converge.removal import GPU_OPERATOR, REMOVABLE
 from ..module_utils.errors import InvalidInput
 from ..module_utils.fleet.fields import Duration, Problems
 from ..module_utils.fleet.parse import parse_fleet
-from ..module_utils.objects.gpu_operator import NAMESPACE, RELEASE
+from ..module_utils.objects.gpu_operator import NAMESPACE
 
 #: A step ends before a person misses its progress line.
 _STEP_S = 8
@@ -133,7 +134,7 @@ OPTIONS = {
     "cluster": {"type": "raw", "required": True},
     "component": {"type": "str", "required": True, "choices": list(REMOVABLE)},
     "definitions": {"type": "bool", "default": False},
-    "namespace": {"type": "str", "default": NAMESPACE},
+    "namespace": {"type": "str", "default": ""},
     "timeout": {"type": "str", "default": "20m"},
 }
 
@@ -147,8 +148,10 @@ def remove(module: AnsibleModule) -> dict[str, object]:
     fleet = parse_fleet(params["cluster"])
     # A silent API server must not make a step longer than a step may be: the action plugin tries again.
     cluster = replace(connect(fleet), timeout_s=_CALL_S, tries=2)
-    options = Options(module.check_mode, params["definitions"], Release(RELEASE, params["namespace"]))
-    remover = Remover(cluster, fleet.cluster.name, params["component"], options)
+    component = params["component"]
+    namespace = params["namespace"] or (NAMESPACE if component == GPU_OPERATOR else "")
+    options = Options(module.check_mode, params["definitions"], namespace)
+    remover = Remover(cluster, fleet.cluster.name, component, options)
     step = remover.predict() if module.check_mode else remover.step(min(_STEP_S, timeout_s))
     return {
         "changed": bool(step.changes),
@@ -158,7 +161,7 @@ def remove(module: AnsibleModule) -> dict[str, object]:
         "next": 0,
         "timeout_s": timeout_s,
         "patience_s": timeout_s,
-        "msg": f"{params['component']}: done" if step.done else step.findings[0].line(),
+        "msg": f"{component}: done" if step.done else step.findings[0].line(),
         "findings": report(module, step.findings) if step.done else [entry.to_dict() for entry in step.findings],
         "objects": [change.to_dict() for change in step.changes],
         "diff": ansible_diff(step.changes),

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +15,13 @@ from typing import Any
 from ..findings import Finding, Severity
 from ..objects import karpenter, keda, node_class, vllm
 from ..objects.build import COMPONENTS, Kinds
-from ..objects.gpu_operator import CLUSTER_POLICY
+from ..objects.gpu_operator import CLUSTER_POLICY, RELEASE
 from ..objects.meta import CLUSTER_LABEL, MANAGED_BY, MANAGER, ROLE_LABEL, Ref, label_of, ref_of
 from .plan import is_ours
 
 GPU_OPERATOR = "gpu_operator"
 NAMESPACE = ("v1", "Namespace")
+HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 #: Kinds of what a provider knows of its nodes end so; those of users are found by it.
 _NODE_CLASS = "NodeClass"
@@ -30,11 +34,12 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Removable:
-    """A component that can be taken away: its kinds in the order in which they go, and the API groups of the
-    definitions that its operator brings."""
+    """A component that can be taken away: its kinds in the order in which they go, the API groups of the definitions
+    that its operator brings, and the names of the operator's Helm releases."""
 
     kinds: Kinds
     groups: tuple[str, ...] = ()
+    releases: tuple[str, ...] = ()
 
 
 def _last_first(role: str) -> Kinds:
@@ -42,14 +47,18 @@ def _last_first(role: str) -> Kinds:
 
 
 REMOVABLE: dict[str, Removable] = {
-    keda.ROLE: Removable(_last_first(keda.ROLE), ("keda.sh", "eventing.keda.sh")),
+    # KEDA's HPAs go with what they were made of; where its definition went first, nobody else takes them away.
+    keda.ROLE: Removable((*_last_first(keda.ROLE), HPA), ("keda.sh", "eventing.keda.sh"), ("keda",)),
     vllm.ROLE: Removable(_last_first(vllm.ROLE)),
     karpenter.ROLE: Removable(
         _last_first(karpenter.ROLE),
         ("karpenter.sh", *(version.partition("/")[0] for version, _ in node_class.KINDS.values())),
+        ("karpenter", "karpenter-crd"),
     ),
     GPU_OPERATOR: Removable(
-        ((CLUSTER_POLICY.api_version, CLUSTER_POLICY.kind), ("nvidia.com/v1alpha1", "NVIDIADriver")), ("nvidia.com",)
+        ((CLUSTER_POLICY.api_version, CLUSTER_POLICY.kind), ("nvidia.com/v1alpha1", "NVIDIADriver")),
+        ("nvidia.com",),
+        (RELEASE,),
     ),
 }
 
@@ -82,6 +91,11 @@ def makes_namespaces(component: str) -> bool:
     return component in COMPONENTS and NAMESPACE in COMPONENTS[component].kinds
 
 
+def roles_from(component: str) -> list[str]:
+    """A component, and those that a whole uninstall takes away before it: a run of site.yml applies them after it."""
+    return [role for role, entry in COMPONENTS.items() if entry.step >= COMPONENTS[component].step]
+
+
 def with_node_classes(kinds: Kinds, served: Iterable[tuple[str, str]]) -> Kinds:
     """The kinds of karpenter with every node class that the cluster serves, behind the NodePools that use them."""
     known = [kind for kind in kinds if not kind[1].endswith(_NODE_CLASS)]
@@ -105,6 +119,19 @@ def is_going(obj: Object) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp"))
 
 
+def unowned(listed: Sequence[Object], kinds: Kinds) -> list[Object]:
+    """Without what goes with its owner: with one that is listed, or one of other kinds."""
+    refs = {ref_of(obj) for obj in listed}
+
+    def is_left(obj: Object) -> bool:
+        owners = obj["metadata"].get("ownerReferences") or []
+        namespace = obj["metadata"].get("namespace", "")
+        found = [Ref(entry["apiVersion"], entry["kind"], namespace, entry["name"]) for entry in owners]
+        return all((ref.api_version, ref.kind) in kinds and ref not in refs for ref in found)
+
+    return [obj for obj in listed if is_left(obj)]
+
+
 def wave(objects: Sequence[Object]) -> Wave:
     """Objects by whether somebody has deleted them already."""
     return Wave(tuple(obj for obj in objects if not is_going(obj)), tuple(filter(is_going, objects)))
@@ -126,6 +153,12 @@ def inhabitants(contents: Iterable[Object], cluster_name: str, roles: Collection
     later = _with_owned([obj for obj in ours if obj not in leaving], left)
     others = [obj for obj in left if obj not in leaving and obj not in later]
     return Inhabitants(tuple(others), tuple(later), tuple(leaving))
+
+
+def is_earlier(contents: Sequence[Object], cluster_name: str, component: str) -> bool:
+    """Whether a namespace without objects of others is empty before the turn of a component comes in an uninstall."""
+    before = (role for role in REMOVABLE if makes_namespaces(role) and component not in roles_from(role))
+    return any(not inhabitants(contents, cluster_name, roles_from(role)).later for role in before)
 
 
 def foreign(listed: Iterable[Object], ours: Sequence[Object]) -> list[Object]:
@@ -166,9 +199,9 @@ def definition_of(obj: Object, plural: str) -> str:
 
 
 def foreign_finding(obj: Object, definition: str) -> Finding:
-    """Why a definition cannot be deleted."""
-    message = f"is not of this fleet, and would be deleted with its definition {definition}"
-    fix = "Delete it yourself, or keep the definitions: leave uninstall_crds out."
+    """Why a definition and its operator have to stay."""
+    message = f"is not of this fleet, and needs what is to be removed: the definition {definition} and its operator"
+    fix = "Delete it yourself, or keep both: leave out uninstall_crds and the variable that has the operator installed."
     return Finding("in-use", Severity.ERROR, message, str(ref_of(obj)), fix=fix)
 
 
@@ -181,3 +214,15 @@ def shown(names: Sequence[str]) -> str:
     """The first few of them, and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def reopened(record: Object) -> dict[str, Any]:
+    """The patch that lets Helm uninstall a release again, of a record (a Secret) that says ``uninstalling``.
+
+    Only a Helm that was killed leaves such a record, and kubernetes.core.helm (6.6.0) takes it for done. The release is
+    gzipped JSON inside base64 inside the base64 of Secrets (pkg/storage/driver of Helm 3 and 4).
+    """
+    release = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(record["data"]["release"]))))
+    release["info"]["status"] = "failed"
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
+    return {"metadata": {"labels": {"status": "failed"}}, "data": {"release": packed}}

@@ -48,8 +48,8 @@ def test_kinds_without_a_predicate_are_ready_when_they_exist(api_version: str, k
             "ScaledObject",
             {**DELETED, "finalizers": ["finalizer.keda.sh", "b"]},
             (),
-            "is being deleted, and waits for finalizer finalizer.keda.sh, which is removed by the KEDA operator; and for b, "
-            "which is removed by the controller that has set it",
+            "is being deleted, and waits for finalizer finalizer.keda.sh, which is removed by the KEDA operator; "
+            "and for b, which is removed by the controller that has set it",
             id="finalizers",
         ),
         pytest.param(
