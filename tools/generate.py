@@ -43,6 +43,11 @@ APPLY_OPTIONS = {
     "prune": {"type": "bool", "default": False, "description": "Delete objects of this role that are not declared."},
     "force_conflicts": {"type": "bool", "default": False, "description": "Take over fields that others own."},
 }
+UNINSTALL_CRDS = {
+    "type": "bool",
+    "default": False,
+    "description": "Also delete the CustomResourceDefinitions. Defaults to C(uninstall_crds).",
+}
 HELM_BINARY = {"type": "str", "default": "", "description": "Path of helm 3 or 4; that on the path if empty."}
 VALUES = {"type": "dict", "default": {}, "description": "Values of the chart, merged last."}
 
@@ -116,6 +121,7 @@ ROLES: dict[str, dict[str, Any]] = {
             "helm_binary": HELM_BINARY,
         },
         "wait": "20m",
+        "uninstall": {"wait": "20m", "shared": ("namespace", "helm_binary"), "definitions": True},
     },
     "karpenter": {
         "title": "GPU node pools that Karpenter provisions",
@@ -135,8 +141,9 @@ ROLES: dict[str, dict[str, Any]] = {
             },
         },
         "wait": "5m",
+        "uninstall": {"wait": "30m"},
     },
-    "vllm": {"title": "Models served by vLLM", "wait": "30m"},
+    "vllm": {"title": "Models served by vLLM", "wait": "30m", "uninstall": {"wait": "30m"}},
     "keda": {
         "title": "Replica counts that follow the demand",
         "options": {
@@ -149,6 +156,7 @@ ROLES: dict[str, dict[str, Any]] = {
             ),
         },
         "wait": "5m",
+        "uninstall": {"wait": "5m"},
     },
 }
 
@@ -182,10 +190,28 @@ def role_options(role: str) -> dict[str, Any]:
 def argument_spec(role: str) -> str:
     """Content of a role's meta/argument_specs.yml."""
     title = ROLES[role]["title"]
-    options = {f"{role}_{name}": option for name, option in role_options(role).items()}
-    entry = {"short_description": title, "description": [f"{title}."], "options": options}
-    text = yaml.dump({"argument_specs": {"main": entry}}, Dumper=_Dumper, sort_keys=False, width=120)
+    entries = {"main": _entry_point(role, title, role_options(role))}
+    if options := uninstall_options(role):
+        entries["uninstall"] = _entry_point(role, f"{title}: taken away again", options)
+    text = yaml.dump({"argument_specs": entries}, Dumper=_Dumper, sort_keys=False, width=120)
     return f"---\n# {NOTE}\n{text}"
+
+
+def uninstall_options(role: str) -> dict[str, Any]:
+    """Option specs of a role's entry point uninstall, without its prefix; none where it has nothing to take away."""
+    spec, every = ROLES[role].get("uninstall"), role_options(role)
+    if spec is None:
+        return {}
+    options = {name: every[name] for name in ("cluster", *spec.get("shared", ()))}
+    if spec.get("definitions"):
+        options["uninstall_crds"] = UNINSTALL_CRDS
+    description = "How long to wait until it is gone."
+    return {**options, "uninstall_timeout": {"type": "str", "default": spec["wait"], "description": description}}
+
+
+def _entry_point(role: str, title: str, options: dict[str, Any]) -> dict[str, Any]:
+    prefixed = {f"{role}_{name}": option for name, option in options.items()}
+    return {"short_description": title, "description": [f"{title}."], "options": prefixed}
 
 
 def variables_page() -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ._cluster import Cluster, Reply
-from ._observe import Observed, gpu_pods_on_pool, observe
+from ._observe import Observed, gpu_pods_on_pool, names_of, observe
 from .checks.declaration import declaration_findings
 from .converge.conflicts import conflict_findings
 from .converge.plan import Action, Change, decide, orphan_finding, orphans
@@ -168,8 +168,7 @@ class Applier:
             users = gpu_pods_on_pool(self.cluster, ref.name) if self.options.prune and ref.kind == "NodePool" else []
             if users:
                 in_use.add(pool)
-                shown = ", ".join(users[:3]) + (" ..." if len(users) > 3 else "")
-                self.findings.append(orphan_finding(ref, f"{len(users)} GPU pods run on it: {shown}"))
+                self.findings.append(orphan_finding(ref, names_of(users)))
             elif pool in in_use:
                 self.findings.append(orphan_finding(ref, "its NodePool is"))
             elif self.options.prune:

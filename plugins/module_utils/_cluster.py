@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional, TypeVar
 from urllib.parse import urlencode
 
@@ -50,6 +50,11 @@ _RETRY_AFTER_MAX_S = 15.0
 _LATER = (429, 502, 503, 504)
 
 APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+#: All groups at once (GA since Kubernetes 1.30), and objects without their content; from servers behind the API server
+#: that know no such form, whole ones.
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Resource:
 
     plural: str
     namespaced: bool
+    verbs: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -157,6 +163,28 @@ class Cluster:
             self._resources[api_version] = None if listed is None else _by_kind(listed)
         return self._resources[api_version]
 
+    def discover(self) -> dict[tuple[str, str], Resource]:
+        """Every kind that the cluster serves, by API version (of several the preferred one) and kind."""
+        asking, found = self._accepting(_DISCOVERY), {}
+        for root in ("/api", "/apis"):
+            reply = asking.request("GET", root)
+            if not reply.ok:
+                raise self.failed("API discovery", reply)
+            for group in reply.body.get("items") or []:
+                name, preferred = group["metadata"].get("name"), group["versions"][0]
+                api_version = f"{name}/{preferred['version']}" if name else preferred["version"]
+                kinds = _by_discovered_kind(preferred.get("resources") or [])
+                self._resources[api_version] = kinds
+                found.update({(api_version, kind): resource for kind, resource in kinds.items()})
+        return found
+
+    def metadata_only(self) -> Cluster:
+        """This client, which reads no more of listed objects than their metadata."""
+        return self._accepting(_METADATA)
+
+    def _accepting(self, form: str) -> Cluster:
+        return replace(self, headers={**self.headers, "Accept": form})
+
     def serves(self, api_version: str, kind: str) -> bool:
         """Whether the cluster knows a kind."""
         return kind in (self.resources(api_version) or {})
@@ -191,18 +219,25 @@ class Cluster:
         selectors = {"labelSelector": labels, "fieldSelector": fields}
         query = {key: value for key, value in selectors.items() if value}
         reply = self.request("GET", self.path(Ref(api_version, kind, namespace, "")), query)
+        if reply.status == 404:
+            return []
         if not reply.ok:
             raise self.failed(f"{kind} list", reply)
-        return [{"apiVersion": api_version, "kind": kind, **item} for item in reply.body.get("items") or []]
+        return [{**item, "apiVersion": api_version, "kind": kind} for item in reply.body.get("items") or []]
 
     def apply(self, ref: Ref, obj: Mapping[str, Any], manager: str, dry_run: bool, force: bool = False) -> Reply:
         """Server-side apply. 409 names the fields that others own."""
         query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         return self.request("PATCH", self.path(ref), {**query, **_dry(dry_run)}, obj, APPLY)
 
-    def delete(self, ref: Ref, dry_run: bool) -> Reply:
-        """Delete an object; its dependents follow in the background."""
-        return self.request("DELETE", self.path(ref), {"propagationPolicy": "Background", **_dry(dry_run)})
+    def patch(self, ref: Ref, patch: Mapping[str, Any], dry_run: bool) -> Reply:
+        """Merge a patch into an object that is not ours to apply."""
+        return self.request("PATCH", self.path(ref), _dry(dry_run), patch, _MERGE)
+
+    def delete(self, ref: Ref, dry_run: bool, dependents_first: bool = False) -> Reply:
+        """Delete an object. What it owns follows in the background, or goes first, and the object stays until then."""
+        policy = "Foreground" if dependents_first else "Background"
+        return self.request("DELETE", self.path(ref), {"propagationPolicy": policy, **_dry(dry_run)})
 
     def identity_findings(self, declared: Optional[str]) -> list[Finding]:
         """Whether this is the declared cluster. Its identity is the uid of kube-system, not its address or name."""
@@ -272,6 +307,17 @@ def _dry(dry_run: bool) -> dict[str, str]:
 def _by_kind(resources: Iterable[Mapping[str, Any]]) -> dict[str, Resource]:
     main = (entry for entry in resources if "/" not in entry["name"])
     return {entry["kind"]: Resource(entry["name"], bool(entry["namespaced"])) for entry in main}
+
+
+def _by_discovered_kind(resources: Iterable[Mapping[str, Any]]) -> dict[str, Resource]:
+    """k8s.io/api v0.35 apidiscovery/v2: APIResourceDiscovery."""
+    return {
+        entry["responseKind"]["kind"]: Resource(
+            entry["resource"], entry["scope"] == "Namespaced", frozenset(entry.get("verbs") or ())
+        )
+        for entry in resources
+        if (entry.get("responseKind") or {}).get("kind")
+    }
 
 
 def _decode(data: bytes) -> Mapping[str, Any]:

@@ -73,15 +73,19 @@ def _namespaces(cluster: Cluster, refs: Sequence[Ref], live: Collection[Ref]) ->
     return dict(zip(asked, cluster.in_parallel(cluster.get, asked)))
 
 
-def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[str]:
-    """``namespace/name`` of the pods that use GPUs on the nodes of a NodePool, placeholders left out."""
+def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[Mapping[str, Any]]:
+    """The pods that use GPUs on the nodes of a NodePool, placeholders left out."""
     nodes = cluster.list_objects("v1", "Node", labels=f"karpenter.sh/nodepool={node_pool}")
     pods = cluster.in_parallel(
         lambda node: cluster.list_objects("v1", "Pod", fields=f"spec.nodeName={node['metadata']['name']}"), nodes
     )
-    return [
-        f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for found in pods for pod in found if _holds(pod)
-    ]
+    return [pod for found in pods for pod in found if _holds(pod)]
+
+
+def names_of(pods: Sequence[Mapping[str, Any]]) -> str:
+    """How many GPU pods there are, and which."""
+    names = [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods]
+    return f"{len(names)} GPU pods run on it: {', '.join(names[:3])}" + (" ..." if len(names) > 3 else "")
 
 
 def _holds(pod: Mapping[str, Any]) -> bool:

@@ -42,6 +42,10 @@ class ApplyError(GpufleetError):
     """An object was refused: by a conflict, by admission, or while it was written."""
 
 
+class RemoveError(GpufleetError):
+    """Something that is to be removed is in use, or its deletion was refused."""
+
+
 class PreflightError(GpufleetError):
     """The declaration or the cluster cannot work; nothing was written."""
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from e2e.fleet import Fleet
+from e2e.fleet import Fleet, play
 from e2e.helm_warnings import unexpected
+from e2e.observed import until
 from e2e.playbook import Run
 from testbed import reset, toolchain, versions
 from testbed.api import Api, resource_path
@@ -30,7 +31,9 @@ POLICY = f"{POLICIES}/cluster-policy"
 NODES = resource_path("v1", "nodes")
 EXISTING: Json = {"name": "own", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}
 HELM = toolchain.kubectl_directory() / "helm"
-ROLE = [{"hosts": "gpufleet", "gather_facts": False, "roles": ["gpufleet.llm.gpu_operator"]}]
+DEFINITION = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions", name="clusterpolicies.nvidia.com")
+SECRETS = resource_path("v1", "secrets", NAMESPACE)
+DEPLOYMENTS = resource_path("apps/v1", "deployments", NAMESPACE)
 
 #: A run, and what it wrote.
 Outcome = tuple[Run, list[Call]]
@@ -43,13 +46,15 @@ class Operator:
     fleet: Fleet
     audit: AuditLog
 
-    def __call__(self, *options: str, fails: bool = False, helm: Path = HELM, **variables: Any) -> Outcome:
-        fleet = self.fleet
+    def __call__(
+        self, *options: str, fails: bool = False, helm: Path = HELM, tasks: str = "main", **variables: Any
+    ) -> Outcome:
+        fleet, role = self.fleet, {"name": "gpufleet.llm.gpu_operator", "tasks_from": tasks}
         settings = {"chart_ref": str(CHART), "chart_repo_url": "", "helm_binary": str(helm), "wait_timeout": "30s"}
         for name, value in {**settings, **variables}.items():
             fleet = fleet.having(name if name.startswith("gpufleet_") else f"gpu_operator_{name}", value)
         since = self.audit.mark()
-        run = fleet.run(ROLE, *options, fails=fails)
+        run = fleet.run(play({"ansible.builtin.include_role": role}), *options, fails=fails)
         assert unexpected(run.output) == []
         return run, writes(self.audit.calls(since, "converge"))
 
@@ -174,6 +179,66 @@ def test_existing_pools_need_their_gpus(operator: Operator, story: Story, api: A
     assert (run.changed, written) == (0, [])
 
 
+@dataclass(frozen=True)
+class Removed:
+    """Uninstalled after a Helm that was killed in the middle, with the definitions, and once more."""
+
+    predicted: Outcome
+    refused: Outcome
+    after_kill: Outcome
+    left: list[str]
+    again: Outcome
+
+
+@pytest.fixture(scope="module")
+def removed(operator: Operator, story: Story, bed: Bed, api: Api) -> Removed:
+    predicted = operator("--check", tasks="uninstall", uninstall_crds=True)
+    api.create(POLICIES, {**story.changed, "metadata": {"name": "by-hand"}, "status": {}})
+    refused = operator(tasks="uninstall", uninstall_crds=True, fails=True)
+    api.delete(f"{POLICIES}/by-hand")
+    _kill_helm_while_it_uninstalls(bed, api)
+    after_kill = operator(tasks="uninstall", uninstall_crds=True)
+    there = [item["metadata"]["name"] for where in (SECRETS, DEPLOYMENTS) for item in api.list(where)]
+    left = [*there, *([DEFINITION] if api.find(DEFINITION) else [])]
+    return Removed(predicted, refused, after_kill, left, operator(tasks="uninstall", uninstall_crds=True))
+
+
+def _kill_helm_while_it_uninstalls(bed: Bed, api: Api) -> None:
+    """A finalizer keeps it waiting for what it has deleted already."""
+    counters = resource_path("v1", "configmaps", NAMESPACE, "gpufleet-dcgm-counters")
+    api.patch(counters, {"metadata": {"finalizers": ["example.com/hold"]}})
+    command = [str(HELM), "uninstall", "gpu-operator", "--wait", f"--namespace={NAMESPACE}"]
+    with subprocess.Popen([*command, f"--kubeconfig={bed.kubeconfig}"], stdout=subprocess.DEVNULL) as helm:
+        until(lambda: "deletionTimestamp" in api.get(counters)["metadata"], 30, "helm deletes")
+        helm.kill()
+    api.patch(counters, {"metadata": {"finalizers": None}})
+    (record,) = api.list(SECRETS, {"labelSelector": "owner=helm,status=uninstalling"})
+    assert record["metadata"]["labels"]["name"] == "gpu-operator"
+
+
+def test_uninstall_predicts_what_goes(removed: Removed) -> None:
+    run, written = removed.predicted
+    assert written == []
+    assert {entry[:3] for entry in run.moved} == {
+        ("ClusterPolicy", "", "cluster-policy"),
+        ("CustomResourceDefinition", "", "clusterpolicies.nvidia.com"),
+    }
+    assert run.changed == 3
+
+
+def test_a_definition_with_objects_of_others_is_refused(removed: Removed) -> None:
+    run, written = removed.refused
+    assert written == []
+    assert run.failure.result["msg"].startswith("ClusterPolicy by-hand: is not of this fleet, and needs what is to be")
+
+
+def test_uninstall_ends_what_a_killed_helm_has_begun(removed: Removed) -> None:
+    (record,) = (entry for entry in removed.after_kill[0].moved if entry[0] == "Secret")
+    assert record[3] == "update"
+    assert removed.left == []
+    assert (removed.again[0].changed, removed.again[1]) == (0, [])
+
+
 def test_a_foreign_release_is_refused_by_name(operator: Operator, story: Story, bed: Bed, api: Api) -> None:
     """Last: it starts anew, with an operator that somebody else has installed."""
     reset.reset(bed)
@@ -184,6 +249,8 @@ def test_a_foreign_release_is_refused_by_name(operator: Operator, story: Story, 
     assert (finding["id"], finding["object"]) == ("foreign-release", "Deployment nvidia/gpu-operator")
     assert "Helm release nvidia/gpu-operator-1700000000" in finding["message"]
     assert api.get(POLICY)["spec"] == before
+    run, written = operator(tasks="uninstall")
+    assert (run.changed, written) == (0, [])
 
 
 def _refused(operator: Operator) -> list[Json]:

@@ -17,4 +17,5 @@ def test_generated_files_are_current(capsys: pytest.CaptureFixture[str]) -> None
 def test_role_defaults_and_specs_declare_the_same_variables() -> None:
     for role in generate.ROLES:
         defaults = generate.yaml.safe_load((generate.ROOT / f"roles/{role}/defaults/main.yml").read_text())
-        assert set(defaults) == {f"{role}_{name}" for name in generate.role_options(role)}
+        options = {*generate.role_options(role), *generate.uninstall_options(role)}
+        assert set(defaults) == {f"{role}_{name}" for name in options}

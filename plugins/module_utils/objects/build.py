@@ -25,7 +25,8 @@ def _nothing(fleet: Fleet) -> list[Ref]:
 class Component:
     """A part of the fleet that one role applies.
 
-    ``kinds`` are all that it ever makes but custom node classes, orphans among them; ``absent`` is what it deletes
+    ``kinds`` are all that it ever makes but custom node classes, orphans among them, and removed in the reverse order:
+    what uses others goes before them. ``absent`` is what it deletes
     because the fleet says so, and ``spared`` what another role deletes, which is no orphan. ``step`` is its place in a
     run, and the number of its folder when it is rendered: it never changes.
     """
@@ -57,8 +58,8 @@ COMPONENTS: dict[str, Component] = {
             ("v1", "Namespace"),
             ("v1", "ServiceAccount"),
             ("v1", "Service"),
-            ("apps/v1", "Deployment"),
             ("policy/v1", "PodDisruptionBudget"),
+            ("apps/v1", "Deployment"),
         ),
         # Before the declared count is set: the HPA would set it back.
         absent=keda.absent,

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
 from . import gpu_operator, nodes, scalers, workloads
+from .finalizers import remover
 from .state import State, condition, unready
 
 
@@ -50,7 +51,16 @@ def gone(obj: Optional[Mapping[str, Any]]) -> State:
     # k8s.io/api v0.35 core/v1: conditions of a Namespace that is being deleted are problems.
     entries = obj.get("status", {}).get("conditions") or [] if obj["kind"] == "Namespace" else []
     problems = [condition(obj, entry["type"]).why for entry in entries if entry["status"] == "True"]
-    finalizers = ", ".join(obj["metadata"].get("finalizers") or [])
-    held = problems or ([f"waits for {finalizers}"] if finalizers else [])
-    message = "; ".join(["is being deleted", *held])
-    return unready(obj, "being deleted", "not-ready", message, "See whether the controllers that it waits for run.")
+    if not problems and (finalizers := obj["metadata"].get("finalizers")):
+        return _held(obj, finalizers)
+    if obj["kind"] == "Pod":
+        problems = [f"has until {obj['metadata']['deletionTimestamp']} to end"]
+    message, fix = "; ".join(["is being deleted", *problems]), "See what is left of it."
+    return unready(obj, "being deleted", "not-ready", message, fix)
+
+
+def _held(obj: Mapping[str, Any], finalizers: Sequence[str]) -> State:
+    removers = [remover(name) for name in finalizers]
+    waits = [f"{name}, which is removed by {entry.who}" for name, entry in zip(finalizers, removers)]
+    message = f"is being deleted, and waits for finalizer {'; and for '.join(waits)}"
+    return unready(obj, f"waits for {', '.join(finalizers)}", "finalizer", message, removers[0].fix)

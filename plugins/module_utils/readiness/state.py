@@ -28,6 +28,7 @@ _ORDER = (
     "metric-missing",
     "autoscaler",
     "object-missing",
+    "finalizer",
     "not-ready",
     "missing-permission",
     "paused",

@@ -150,6 +150,8 @@ class FakeApi:
         return None
 
     def _answer(self, call: Call) -> Answer:
+        if call.path in ("/api", "/apis"):
+            return self._discover_all(call.path == "/api")
         if _is_discovery(call.path):
             return self._discover(_version(call.path))
         ref = self._ref(call.path)
@@ -165,6 +167,24 @@ class FakeApi:
         found = [{"kind": kind, "name": name, "namespaced": own} for kind, (name, own) in self.kinds[version].items()]
         scales = [{**entry, "kind": "Scale", "name": f"{entry['name']}/scale"} for entry in found]
         return Answer(200, {"resources": [*found, *scales]})
+
+    def _discover_all(self, core: bool) -> Answer:
+        groups = []
+        for version, kinds in self.kinds.items():
+            group, _, number = version.rpartition("/")
+            resources = [
+                {
+                    "resource": name,
+                    "responseKind": {"group": group, "version": number, "kind": kind},
+                    "scope": "Namespaced" if own else "Cluster",
+                    "verbs": ["delete", "get", "list"],
+                }
+                for kind, (name, own) in kinds.items()
+            ]
+            if core is not bool(group):
+                versions = [{"version": number, "resources": resources}]
+                groups.append({"metadata": {"name": group} if group else {}, "versions": versions})
+        return Answer(200, {"kind": "APIGroupDiscoveryList", "items": groups})
 
     def _ref(self, path: str) -> Ref | None:
         version, rest = _version(path), _rest(path)
@@ -215,8 +235,12 @@ class FakeApi:
     def _delete(self, ref: Ref, call: Call) -> Answer:
         if ref not in self.objects:
             return status(404, f"{ref} not found")
+        metadata = self.objects[ref].obj["metadata"]
         if "dryRun" not in call.query:
-            del self.objects[ref]
+            if metadata.get("finalizers"):
+                metadata.setdefault("deletionTimestamp", "2026-11-01T00:00:00Z")
+            else:
+                del self.objects[ref]
             self.on_delete(ref)
         return Answer(200, {"kind": "Status", "status": "Success"})
 

@@ -54,12 +54,14 @@ def test_kinds_without_a_predicate_are_ready_when_they_exist(api_version: str, k
     [
         pytest.param("Namespace", {}, (), "is there, and nobody has deleted it", id="not deleted"),
         pytest.param("Namespace", DELETED, (), "is being deleted", id="deleted"),
-        pytest.param("Pod", DELETED, (READY,), "is being deleted", id="a condition that is no problem"),
+        pytest.param("Service", DELETED, (READY,), "is being deleted", id="a condition that is no problem"),
+        pytest.param("Pod", DELETED, (), f"is being deleted; has until {MINUTE_AGO} to end", id="grace"),
         pytest.param(
             "ScaledObject",
             {**DELETED, "finalizers": ["finalizer.keda.sh", "b"]},
             (),
-            "is being deleted; waits for finalizer.keda.sh, b",
+            "is being deleted, and waits for finalizer finalizer.keda.sh, which is removed by the KEDA operator; "
+            "and for b, which is removed by the controller that has set it",
             id="finalizers",
         ),
         pytest.param(

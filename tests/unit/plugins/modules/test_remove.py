@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module remove as Ansible calls it: one step, as data; and its action, which adds the steps up."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.gpufleet.llm.plugins.action.remove import ActionModule
+from ansible_collections.gpufleet.llm.plugins.modules import remove
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.runs import SCALER, converged
+
+pytest.importorskip("urllib3")
+pytest.importorskip("kubernetes")
+
+
+def result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], api: FakeApi, check: bool = False, **args: Any
+) -> dict[str, Any]:
+    """What the module prints."""
+    monkeypatch.setattr(remove, "connect", lambda fleet: api.cluster())
+    cluster = {"name": "east", "provider": "kwok"}
+    options = {"cluster": cluster, "component": "keda", "timeout": "0s", "_ansible_check_mode": check, **args}
+    with patch_module_args(options), pytest.raises(SystemExit):
+        remove.main()
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return printed
+
+
+def test_check_mode_predicts_with_a_diff(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    api = converged()
+    found = result(monkeypatch, capsys, api, check=True)
+    assert (found["changed"], found["done"], api.writes()) == (True, True, [])
+    assert {entry["action"] for entry in found["objects"]} == {"delete"}
+    assert [entry["before_header"] for entry in found["diff"]] == [
+        "ScaledObject inference/llama-70b",
+        "TriggerAuthentication inference/llama-70b",
+    ]
+    assert found["diff"][0]["after"] == {}
+
+
+def test_a_held_object_is_the_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    api = converged()
+    api.edit(SCALER, {"metadata": {"finalizers": ["finalizer.keda.sh"]}})
+    found = result(monkeypatch, capsys, api)
+    assert (found["changed"], found["done"], found["verdict"]) == (True, False, "waiting")
+    assert found["msg"] == (
+        "ScaledObject inference/llama-70b: is being deleted, and waits for finalizer finalizer.keda.sh, which is "
+        "removed by the KEDA operator. See whether keda-operator runs and what its log says; where it is gone, "
+        "install it again."
+    )
+
+
+def test_a_wrong_timeout_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    found = result(monkeypatch, capsys, converged(), timeout="soon")
+    assert found["failed"] and found["msg"].startswith("timeout: ")
+
+
+def deletion(name: str) -> dict[str, Any]:
+    """A step that has deleted one object."""
+    objects = [{"kind": "ScaledObject", "namespace": "a", "name": name, "action": "delete", "diff": []}]
+    return {"changed": True, "objects": objects, "diff": [{"before_header": name}]}
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_what_all_steps_have_deleted_adds_up(done: bool) -> None:
+    common = {"verdict": "waiting", "progress": "x", "next": 0, "timeout_s": 10, "patience_s": 10, "msg": "x: is held."}
+    last = {"changed": False, "objects": [], "diff": [], "done": done}
+    steps = [
+        {**common, **deletion("one"), "done": False},
+        {**common, **deletion("two"), "done": False},
+        {**common, **last},
+    ]
+    task = SimpleNamespace(args={"component": "keda"}, check_mode=False, async_val=0, no_log=True)
+    action = ActionModule(task, SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp")), None, None, None, None)
+    now = iter(range(1000))
+    action.clock, action.sleep = lambda: next(now) / 2, lambda pause: None
+    action._execute_module = lambda module_args, task_vars: dict(steps.pop(0) if len(steps) > 1 else steps[0])
+    found = action.run(task_vars={})
+    assert (found["changed"], found.get("failed", False)) == (True, not done)
+    assert [entry["name"] for entry in found["objects"]] == ["one", "two"]
+    assert [entry["before_header"] for entry in found["diff"]] == ["one", "two"]
+    assert found["msg"] == ("keda: 2 deleted" if done else "x: is held. Gave up after 10s.")
