@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ._cluster import Cluster, Reply
 from ._observe import Observed, gpu_pods_on_pool, names_of, observe
 from .checks.declaration import declaration_findings
 from .converge.conflicts import conflict_findings
+from .converge.decisions import Decisions, Ended, decisions, dropped, without_override
 from .converge.plan import Action, Change, decide, orphan_finding, orphans
 from .converge.refusal import refusal_finding
 from .converge.replicas import HOLDER, ReplicasStep, replicas_step, scale_targets
@@ -23,6 +25,7 @@ from .fleet.types import Fleet
 from .objects import keda
 from .objects.build import COMPONENTS
 from .objects.meta import MANAGER, POOL_LABEL, Ref, label_of, ref_of
+from .scaling.override import ANNOTATION, FIELD
 
 _REPLICAS = ".spec.replicas"
 #: A retired scaler has to be gone before the count is set, or its HPA sets it back. The HPA goes by garbage collection,
@@ -42,13 +45,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A wanted object on its way: what to send, what the server makes of it, and whether force is needed."""
+    """A wanted object on its way: what to send, what the server makes of it, and whether force is needed.
+
+    ``ended`` is an override that is taken off before, ``note`` what the diff says of one.
+    """
 
     ref: Ref
     step: ReplicasStep
     change: Optional[Change] = None
     force: bool = False
     findings: tuple[Finding, ...] = ()
+    note: str = ""
+    ended: Optional[Ended] = None
 
 
 @dataclass
@@ -60,6 +68,7 @@ class Applier:
     component: str
     options: Options
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     findings: list[Finding] = field(default_factory=list)
 
     def run(self) -> list[Change]:
@@ -73,10 +82,13 @@ class Applier:
         self._require_apis(refs)
         observed = observe(self.cluster, component, self.component, self.fleet.cluster.name, refs, absent)
         self._require_targets(wanted)
-        prepared = self._admit(self._prepare(refs, observed), observed)
+        standing = self._decisions(refs, observed)
+        refs = {ref_of(obj): obj for obj in component.build(standing.decided(self.fleet))}
+        prepared = self._admit(self._prepare(refs, observed, standing), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
         pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
         self._admit_deletions([*deletions, *pruned])
+        self.findings += dropped((change.before or {} for change in [*deletions, *pruned]), self.now())
         if not self.options.check:
             self._delete(deletions)
             prepared = self._write(prepared, observed)
@@ -106,7 +118,14 @@ class Applier:
         if missing and not self.options.check:
             raise ApplyError(missing)
 
-    def _prepare(self, refs: Mapping[Ref, dict[str, Any]], observed: Observed) -> list[Prepared]:
+    def _decisions(self, refs: Mapping[Ref, Any], observed: Observed) -> Decisions:
+        """What people decided about the autoscalers of the run."""
+        scaled = [obj for ref, obj in observed.live.items() if ref in refs and ref.kind == "ScaledObject"]
+        standing = decisions(scaled, self.now())
+        self.findings += standing.findings
+        return standing
+
+    def _prepare(self, refs: Mapping[Ref, dict[str, Any]], observed: Observed, standing: Decisions) -> list[Prepared]:
         retired = {ref_of(obj) for obj in observed.retired}
         owned = scale_targets(
             obj for obj in observed.scalers if ref_of(obj) not in retired and not _made_by(obj, retired)
@@ -120,7 +139,7 @@ class Applier:
                 self.findings.append(Finding("autoscaler", Severity.WARNING, message, str(ref), "spec.replicas", fix))
             workload = ref.kind == "Deployment"
             step = replicas_step(obj, observed.live.get(ref), autoscaled) if workload else ReplicasStep(obj)
-            prepared.append(Prepared(ref, step))
+            prepared.append(Prepared(ref, step, note=standing.note(ref), ended=standing.ended.get(ref)))
         return prepared
 
     def _admit(self, prepared: Sequence[Prepared], observed: Observed) -> list[Prepared]:
@@ -150,13 +169,16 @@ class Applier:
         reply = self.cluster.apply(ref, entry.step.obj, MANAGER, dry_run=True)
         conflicts = _conflicts(reply)
         settled = {_REPLICAS} if entry.step.retired else set()
+        settled |= entry.ended.settled(live or {}) if entry.ended else set()
         forced = bool(conflicts) and (self.options.force or conflicts <= settled)
         if forced:
             reply = self.cluster.apply(ref, entry.step.obj, MANAGER, dry_run=True, force=True)
         if not reply.ok:
             return replace(entry, findings=tuple(_refusals(ref, reply, entry.step.obj, live, settled)))
         after = _with_held(reply.body, entry.step.hold)
-        return replace(entry, change=decide(ref, live, after, entry.step.hold is not None), force=forced)
+        after = without_override(after) if entry.ended else after
+        change = replace(decide(ref, live, after, entry.step.hold is not None), note=entry.note)
+        return replace(entry, change=change, force=forced)
 
     def _orphans(self, observed: Observed, wanted: set[Ref]) -> list[Change]:
         """Report every orphan; return the deletions of those that may be pruned."""
@@ -206,7 +228,21 @@ class Applier:
                 held = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
                 held["spec"] = {"replicas": step.hold}
                 self._must(ref, self.cluster.apply(ref, held, HOLDER, False, force=True))
+            if entry.ended is not None:
+                self._take_off(ref, entry.ended.text)
             self._must(ref, self.cluster.apply(ref, step.obj, MANAGER, False, force=entry.force))
+
+    def _take_off(self, ref: Ref, text: str) -> None:
+        """Remove an override that has ended; one that somebody wrote since then stays, and the run stops."""
+        reply = self.cluster.remove_annotation(ref, ANNOTATION, text, MANAGER)
+        live = {} if reply.ok else self.cluster.get(ref) or {}
+        # A repeated call finds done what it asks for.
+        left = (live.get("metadata", {}).get("annotations") or {}).get(ANNOTATION, "")
+        if left == text:
+            self._must(ref, reply)
+        elif left:
+            message, fix = "got a new override while the run took off one that had ended", "Run again."
+            raise ApplyError([Finding("not-written", Severity.ERROR, message, str(ref), FIELD, fix)])
 
     def _delete(self, deletions: Sequence[Change]) -> None:
         for change in deletions:

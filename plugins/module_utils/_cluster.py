@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, Union
 from urllib.parse import urlencode
 
 from .errors import ClusterError
@@ -50,6 +50,7 @@ _RETRY_AFTER_MAX_S = 15.0
 _LATER = (429, 502, 503, 504)
 
 APPLY = "application/apply-patch+yaml"
+_JSON_PATCH = "application/json-patch+json"
 _MERGE = "application/merge-patch+json"
 #: All groups at once (GA since Kubernetes 1.30), and objects without their content; from servers behind the API server
 #: that know no such form, whole ones.
@@ -109,7 +110,7 @@ class Cluster:
         method: str,
         path: str,
         query: Optional[Mapping[str, str]] = None,
-        body: Optional[Mapping[str, Any]] = None,
+        body: Union[Mapping[str, Any], Sequence[Any], None] = None,
         content_type: str = "application/json",
     ) -> Reply:
         """One call. All our writes can be repeated, so answers that say "later" and lost connections are retried."""
@@ -233,6 +234,12 @@ class Cluster:
     def patch(self, ref: Ref, patch: Mapping[str, Any], dry_run: bool) -> Reply:
         """Merge a patch into an object that is not ours to apply."""
         return self.request("PATCH", self.path(ref), _dry(dry_run), patch, _MERGE)
+
+    def remove_annotation(self, ref: Ref, name: str, text: str, manager: str) -> Reply:
+        """Remove an annotation whoever owns it, unless it holds something else than ``text`` by now."""
+        path = f"/metadata/annotations/{name.replace('~', '~0').replace('/', '~1')}"
+        steps = [{"op": "test", "path": path, "value": text}, {"op": "remove", "path": path}]
+        return self.request("PATCH", self.path(ref), {"fieldManager": manager}, steps, _JSON_PATCH)
 
     def delete(self, ref: Ref, dry_run: bool, dependents_first: bool = False) -> Reply:
         """Delete an object. What it owns follows in the background, or goes first, and the object stays until then."""

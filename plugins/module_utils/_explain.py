@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Optional, TypeVar
@@ -15,6 +15,7 @@ from .errors import ClusterError
 from .findings import Finding, Severity
 from .objects.meta import POOL_LABEL, Ref
 from .objects.placement import pools_of
+from .readiness.capacity import SHORTAGES, fallback_reasons, has_choice, placed, shortage_reasons
 from .readiness.nodes import capacity_reasons, unbought
 from .readiness.pods import newest, pod_reasons, summary
 from .readiness.predicates import ready
@@ -30,6 +31,7 @@ class Explainer:
     now: datetime
     patience_s: int
     unseen: list[Finding] = field(default_factory=list)
+    _pools: dict[str, Any] = field(default_factory=dict)
 
     def scaled_object(self, ref: Ref) -> list[Finding]:
         """Without a replica there is no metric: then the reasons of the workload are the ones that count."""
@@ -48,13 +50,43 @@ class Explainer:
         found = self._get(ref)
         if found is None:
             return []
-        labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"].get("matchLabels", {}).items())
-        pods = newest(self._list("v1", "Pod", ref.namespace, labels=labels))
+        pods = newest(self._pods(found))
         reasons = [reason for pod in pods for reason in pod_reasons(pod, self.now, self.patience_s)]
         pools = pools_of(found["spec"]["template"]["spec"])
         homeless = [reason.object for reason in reasons if reason.id == "unschedulable"]
         nodes = self._nodes(pools, homeless[0], pods) if pools and homeless else []
         return [*nodes, *summary(reasons)]
+
+    def fallbacks(self, deployments: Iterable[Mapping[str, Any]]) -> list[Finding]:
+        """Which replicas of Deployments that are there do not run where they should, and why."""
+        return [reason for workload in deployments for reason in self._fallbacks(workload)]
+
+    def _fallbacks(self, workload: Mapping[str, Any]) -> list[Finding]:
+        names = pools_of(workload["spec"]["template"]["spec"])
+        pools = [pool for pool in map(self._pool, names) if pool]
+        if len(pools) < len(names) or not has_choice(pools):
+            return []
+        nodes = [node for name in names for node in self._list("v1", "Node", labels=f"karpenter.sh/nodepool={name}")]
+        where = placed(self._pods(workload), nodes)
+        # What nobody has to explain needs no events.
+        found = fallback_reasons(workload, where, pools, [], self.now)
+        return fallback_reasons(workload, where, pools, self._shortages(), self.now) if found else []
+
+    def _pods(self, workload: Mapping[str, Any]) -> list[dict[str, Any]]:
+        matched = workload["spec"]["selector"].get("matchLabels", {})
+        labels = ",".join(f"{key}={value}" for key, value in matched.items())
+        return self._list("v1", "Pod", workload["metadata"]["namespace"], labels=labels)
+
+    def _shortages(self) -> list[dict[str, Any]]:
+        """What Karpenter said of instances that it could not have."""
+        return [
+            event for reason in SHORTAGES for event in self._list("v1", "Event", "default", fields=f"reason={reason}")
+        ]
+
+    def _pool(self, name: str) -> Any:
+        if name not in self._pools:
+            self._pools[name] = self._get(Ref("karpenter.sh/v1", "NodePool", "", name))
+        return self._pools[name]
 
     def _nodes(self, pools: Sequence[str], homeless: str, pods: Sequence[Mapping[str, Any]]) -> list[Finding]:
         """Why Karpenter has no node for pods that any of some pools may take."""
@@ -70,8 +102,9 @@ class Explainer:
     def _pool_reasons(self, name: str) -> Optional[list[Finding]]:
         """Why a pool gives no node, or None where it cannot be read and shows no node on its way either."""
         claims = self._list("karpenter.sh/v1", "NodeClaim", labels=f"{POOL_LABEL}={name}")
-        pool = self._get(Ref("karpenter.sh/v1", "NodePool", "", name))
-        return capacity_reasons(pool, claims, self.now) or (None if pool is None else [])
+        pool = self._pool(name)
+        short = shortage_reasons(pool, self._shortages(), self.now) if pool else []
+        return [*short, *capacity_reasons(pool, claims, self.now)] or (None if pool is None else [])
 
     def _get(self, ref: Ref) -> Any:
         return self._look(lambda: self.cluster.get(ref), None)

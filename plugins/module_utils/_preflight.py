@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ._cluster import Cluster
 from ._helm import Helm
 from .checks.declaration import declaration_findings
+from .checks.overrides import room_findings
 from .checks.permissions import Access, Target, needed, permission_findings
 from .checks.placement import model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
 from .checks.versions import declared_findings, version_findings
-from .converge.plan import is_ours
+from .converge.decisions import decisions
+from .converge.plan import is_ours, selector_of_role
 from .errors import ClusterError
 from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet, GpuPool, Prometheus
@@ -31,6 +34,8 @@ _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+#: What waits look at behind pods on nodes that Karpenter buys; events of Karpenter's objects are in ``default``.
+_BEHIND = (("v1", "Node", ""), ("v1", "Event", "default"), ("karpenter.sh/v1", "NodeClaim", ""))
 _VERSION_LABEL = "app.kubernetes.io/version"
 
 
@@ -64,6 +69,7 @@ class Preflight:
     components: Sequence[str]
     installs: Sequence[Install] = ()
     query: Optional[Callable[[Prometheus, str], Any]] = None
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     versions: dict[str, Optional[str]] = field(default_factory=dict)
     adopted: dict[str, str] = field(default_factory=dict)
     calls_checked: int = 0
@@ -82,7 +88,7 @@ class Preflight:
         checks += [Helm(self.cluster, install).obstacles for install in self.installs]
         checks += [self._ready_gate, self._node_classes] if karpenter.ROLE in self.components else []
         checks += [self._placement] if vllm.ROLE in self.components else []
-        checks += [self._prometheus] if keda.ROLE in self.components else []
+        checks += [self._prometheus, self._overrides] if keda.ROLE in self.components else []
         found, unread = list(guard), []
         for check in checks:
             try:
@@ -156,12 +162,14 @@ class Preflight:
         workloads = {_namespace(obj) for obj in self._objects if obj["kind"] == "Deployment"}
         scaled = {_namespace(obj) for obj in self._objects if obj["kind"] == "ScaledObject"}
         scalers = [_SCALED_OBJECT, _HPA] if workloads else []
+        explained = [("v1", kind, name) for name in sorted(workloads) for kind in ("Pod", "Event")]
+        bought = bool(workloads) and any(pool.provisioned for pool in self.fleet.pools)
         calls = needed(
             applied=self._targets((obj["apiVersion"], obj["kind"], _namespace(obj)) for obj in self._objects),
             deleted=self._targets((ref.api_version, ref.kind, ref.namespace) for ref in self._retired),
             read=self._targets((*_HPA, namespace) for namespace in sorted(scaled)),
             listed=self._targets((*kind, "") for kind in [*kinds, *scalers]),
-            explained=self._targets(("v1", kind, name) for name in sorted(workloads) for kind in ("Pod", "Event")),
+            explained=self._targets([*explained, *(_BEHIND if bought else ())]),
             releases=(install.namespace for install in self.installs),
         )
         self.calls_checked = len(calls)
@@ -236,6 +244,22 @@ class Preflight:
         except ClusterError as error:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
         return []
+
+    def _overrides(self) -> list[Finding]:
+        """Overrides that ask for too much. The role keda names them all, and says what is wrong with one."""
+        scaled = self.cluster.list_objects(*_SCALED_OBJECT, labels=selector_of_role(self.fleet.cluster.name, keda.ROLE))
+        active = decisions(scaled, self.now()).active
+        decided = [(model, Ref(*_SCALED_OBJECT, model.namespace, model.name)) for model in self.fleet.models]
+        decided = [(model, ref) for model, ref in decided if ref in active]
+        existing = {
+            pool.name: pool for model, _ref in decided for pool in self.fleet.pools_of(model) if not pool.provisioned
+        }
+        nodes = {name: len(self._nodes(pool)) for name, pool in existing.items()}
+        return [
+            finding
+            for model, ref in decided
+            for finding in room_findings(str(ref), active[ref], model, self.fleet.pools_of(model), nodes)
+        ]
 
     def _placement(self) -> list[Finding]:
         existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}

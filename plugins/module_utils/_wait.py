@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, Optional
@@ -22,7 +22,7 @@ from .readiness.gpu_operator import cluster_policy
 from .readiness.nodes import node_claim
 from .readiness.predicates import gone, ready
 from .readiness.scalers import hpa_name, scaled_object
-from .readiness.state import State, by_likelihood
+from .readiness.state import State, by_likelihood, title
 from .readiness.workloads import deployment
 
 _POLL_S = 1.0
@@ -100,6 +100,7 @@ class Waiter:
     options: Options
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    _deployments: list[Mapping[str, Any]] = field(default_factory=list)
 
     def step(self, budget_s: float) -> Step:
         """Look until all is there, for at most ``budget_s`` seconds; at least once. Raises ClusterError."""
@@ -110,7 +111,7 @@ class Waiter:
             waiting = [(ref, state) for ref, state in zip(pending, states) if not state.ready]
             pending = [entry[0] for entry in waiting]
             if not pending:
-                return Step(Verdict.READY, self._all(), tuple(said))
+                return Step(Verdict.READY, self._all(), (*said, *self._fallbacks()))
             if self.clock() + _POLL_S > end:
                 return self._unfinished(waiting, said)
             self.cluster.sleep(_POLL_S)
@@ -124,6 +125,11 @@ class Waiter:
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         progress = f"{ref} ({state.progress}){more}"
         return Step(Verdict.BROKEN if broken else Verdict.WAITING, progress, tuple(findings))
+
+    def _fallbacks(self) -> list[Finding]:
+        """What is there, but not on the nodes that it should be on."""
+        behind = Explainer(self.cluster, self.now(), self.options.patience_s)
+        return [*behind.fallbacks(sorted(self._deployments, key=title)), *behind.unseen]
 
     def _all(self) -> str:
         count = len(self.options.refs)
@@ -147,10 +153,17 @@ class Waiter:
             return cluster_policy(obj, self.options.accept)
         if ref.kind == "NodeClaim":
             return node_claim(obj, self.now())
+        if ref.kind == "Deployment":
+            return self._deployment(ref, obj)
+        return ready(obj)
+
+    def _deployment(self, ref: Ref, obj: Mapping[str, Any]) -> State:
         state = ready(obj)
-        if ref.kind == "Deployment" and not state.ready and obj.get("status", {}).get("availableReplicas"):
+        if not state.ready and obj.get("status", {}).get("availableReplicas"):
             floor = self._floor(ref)
-            return state if floor is None else deployment(obj, floor)
+            state = state if floor is None else deployment(obj, floor)
+        if state.ready:
+            self._deployments.append(obj)
         return state
 
     def _floor(self, ref: Ref) -> Optional[int]:

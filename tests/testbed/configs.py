@@ -19,7 +19,7 @@ def texts(layout: Layout, settings: Settings) -> dict[str, str]:
     """Content by file name of everything under ``config/`` of the bed."""
     return {
         "audit-policy.yaml": _yaml(_audit_policy()),
-        "instance-types.json": instances.karpenter_file(),
+        "instance-types.json": instances.karpenter_file(settings.sold_out),
         "prometheus.yaml": _yaml(_prometheus(layout, settings)),
         "stages.yaml": (Path(__file__).parent / "stages.yaml").read_text(),
     }

@@ -33,16 +33,17 @@ INSTANCE_TYPES = (
 )
 
 
-def karpenter_file() -> str:
+def karpenter_file(sold_out: str = "") -> str:
     """Content of the file that ``INSTANCE_TYPES_FILE_PATH`` names.
 
+    Offerings of the capacity type ``sold_out`` are not available, as providers say of what they could not have lately.
     Its format is that of kwok/cloudprovider/helpers.go of Karpenter 1.14: the price and the availability
     of an offering start with a capital letter, all else does not.
     """
-    return json.dumps([_entry(instance) for instance in INSTANCE_TYPES], indent=1)
+    return json.dumps([_entry(instance, sold_out) for instance in INSTANCE_TYPES], indent=1)
 
 
-def _entry(instance: InstanceType) -> dict[str, object]:
+def _entry(instance: InstanceType, sold_out: str) -> dict[str, object]:
     resources = {"cpu": str(instance.cpus), "memory": f"{instance.memory_gib}Gi", "ephemeral-storage": "500Gi"}
     if instance.gpus:
         resources["nvidia.com/gpu"] = str(instance.gpus)
@@ -51,15 +52,19 @@ def _entry(instance: InstanceType) -> dict[str, object]:
         "architecture": "amd64",
         "operatingSystems": ["linux"],
         "resources": resources,
-        "offerings": [_offering(instance, capacity, zone) for capacity in ("on-demand", "spot") for zone in ZONES],
+        "offerings": [
+            _offering(instance, capacity, zone, capacity != sold_out)
+            for capacity in ("on-demand", "spot")
+            for zone in ZONES
+        ],
     }
 
 
-def _offering(instance: InstanceType, capacity_type: str, zone: str) -> dict[str, object]:
+def _offering(instance: InstanceType, capacity_type: str, zone: str, available: bool) -> dict[str, object]:
     price = instance.price * (_SPOT_SHARE if capacity_type == "spot" else 1.0)
     return {
         "Price": round(price, 4),
-        "Available": True,
+        "Available": available,
         "Requirements": [
             {"key": "karpenter.sh/capacity-type", "operator": "In", "values": [capacity_type]},
             {"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]},

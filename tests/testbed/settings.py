@@ -14,7 +14,8 @@ class Settings:
     """Windows are shorter than Kubernetes' own, so that a scale-up and a scale-down fit into a test.
 
     Durations in seconds. ``gpu_operands`` and ``vllm_pods`` are the command line flags of these stand-ins,
-    which nodes and pods override by their annotations ``testbed.gpufleet.io/<knob>``.
+    which nodes and pods override by their annotations ``testbed.gpufleet.io/<knob>``. ``sold_out`` is a capacity
+    type, such as spot, of which no instance can be had.
     """
 
     hpa_sync_s: int = 2
@@ -23,6 +24,7 @@ class Settings:
     karpenter_batch_idle_s: int = 1
     karpenter_batch_max_s: int = 2
     node_lease_s: int = 40
+    sold_out: str = ""
     gpu_operands: str = ""
     vllm_pods: str = ""
 

@@ -27,13 +27,17 @@ class Action(str, Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One object before and after. ``handed_over`` says that spec.replicas changes its owner, not its value."""
+    """One object before and after. ``handed_over`` says that spec.replicas changes its owner, not its value.
+
+    ``note`` is what the reader of a diff should know beside it.
+    """
 
     ref: Ref
     action: Action
     before: State
     after: State
     handed_over: bool = False
+    note: str = ""
 
     @property
     def fields(self) -> list[FieldChange]:
@@ -73,7 +77,7 @@ def ansible_diff(planned: Iterable[Change]) -> list[dict[str, Any]]:
         before, after = declared_part(change.before), declared_part(change.after)
         if change.handed_over:
             before["replicas_owner"], after["replicas_owner"] = MANAGER, "autoscaler"
-        header = str(change.ref)
+        header = ", ".join(part for part in (str(change.ref), change.note) if part)
         shown.append({"before_header": header, "after_header": header, "before": before, "after": after})
     return shown
 

@@ -82,8 +82,8 @@ def capacity_reasons(
         return coming
     health = condition(pool, "NodeRegistrationHealthy")
     unhealthy = [waiting(pool, "no-capacity", f"its nodes do not come up: {health.why}", "See the NodeClaims.")]
-    full = [] if coming else _full(pool)
-    return [*node_pool(pool).reasons, *(unhealthy if health.false else []), *coming, *full]
+    filled = [] if coming else full(pool)
+    return [*node_pool(pool).reasons, *(unhealthy if health.false else []), *coming, *filled]
 
 
 def unbought(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> list[Finding]:
@@ -97,8 +97,11 @@ def unbought(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> lis
     return [waiting(pod, "no-capacity", f"Karpenter buys no node for it: {said}", fix)]
 
 
-def _full(pool: Mapping[str, Any]) -> list[Finding]:
-    """Limits and status.resources count alike (Karpenter v1.14 pkg/apis/v1/nodepool.go, Limits.ExceededBy)."""
+def full(pool: Mapping[str, Any]) -> list[Finding]:
+    """That a pool has reached its limit, if so.
+
+    Limits and status.resources count alike (Karpenter v1.14 pkg/apis/v1/nodepool.go, Limits.ExceededBy).
+    """
     limits, used = pool["spec"].get("limits") or {}, pool.get("status", {}).get("resources") or {}
     reached = [
         waiting(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Optional
 
+from ..findings import Finding
 from .state import State, condition, title, unready, waiting
 
 #: Annotations of KEDA v2.20 that stop it, or one direction, unless they are false as Go's strconv.ParseBool reads it;
@@ -30,10 +31,9 @@ def scaled_object(obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]) -> S
 
     One that a person paused is ready, with a warning: it does what it was told.
     """
-    paused = _pauses(obj)
+    paused = pauses(obj)
     if paused:
-        message, fix = f"is paused by {', '.join(paused)}", "Remove the annotation when the pause is over."
-        return State(True, "paused", (waiting(obj, "paused", message, fix),))
+        return State(True, "paused", tuple(paused))
     ready, fallback = condition(obj, "Ready"), condition(obj, "Fallback")
     # A health update of KEDA v2.20.2 writes all conditions as it read them before Ready was set (UpdateHealthStatus in
     # pkg/fallback/fallback.go), and Ready is Unknown until it polls again, 30 s later. The HPA is witness until then.
@@ -74,11 +74,13 @@ def horizontal_pod_autoscaler(obj: Mapping[str, Any]) -> State:
     return State(True, "scaling on live metrics")
 
 
-def _pauses(obj: Mapping[str, Any]) -> list[str]:
-    """The annotations by which a person paused it."""
+def pauses(obj: Mapping[str, Any]) -> list[Finding]:
+    """That a person paused it, if so: by which annotations."""
     annotations = obj["metadata"].get("annotations") or {}
     paused = [name for name in _PAUSED if name in annotations and annotations[name] not in _FALSE]
-    return paused + [name for name in (_PAUSED_REPLICAS,) if name in annotations]
+    paused += [name for name in (_PAUSED_REPLICAS,) if name in annotations]
+    message, fix = f"is paused by {', '.join(paused)}", "Remove the annotation when the pause is over."
+    return [waiting(obj, "paused", message, fix)] if paused else []
 
 
 def _not_ready(obj: Mapping[str, Any]) -> State:

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ansible_collections.gpufleet.llm.plugins.module_utils._cluster import Cluster
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref, ref_of
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.ownership import Conflict, Owned
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.ownership import Conflict, Owned, value
 
 #: Kind -> plural name and whether it is namespaced, by API version.
 KINDS: dict[str, dict[str, tuple[str, bool]]] = {
@@ -50,7 +50,7 @@ class Call:
     method: str
     path: str
     query: dict[str, str]
-    body: dict[str, Any] | None
+    body: Any
     headers: dict[str, str]
     status: int = 0
 
@@ -159,6 +159,8 @@ class FakeApi:
             return Answer(404, b"404 page not found")
         if call.method == "GET":
             return self._get(ref) if ref.name else self._list(ref, call.query)
+        if call.headers.get("Content-Type") == "application/json-patch+json":
+            return self._json_patch(ref, call)
         return self._delete(ref, call) if call.method == "DELETE" else self._apply(ref, call)
 
     def _discover(self, version: str) -> Answer:
@@ -231,6 +233,17 @@ class FakeApi:
         if "dryRun" not in call.query:
             self.objects[ref] = after
         return Answer(200 if ref in self.objects else 201, after.shown())
+
+    def _json_patch(self, ref: Ref, call: Call) -> Answer:
+        """Tests and removals alone (RFC 6902)."""
+        owned = self.objects[ref]
+        for step in call.body or ():
+            path = tuple(part.replace("~1", "/").replace("~0", "~") for part in step["path"][1:].split("/"))
+            if value(owned.obj, path) is None or value(owned.obj, path) != step.get("value", value(owned.obj, path)):
+                return status(422, "the server rejected our request due to an error in our request")
+            owned = owned.without(path) if step["op"] == "remove" else owned
+        self.objects[ref] = owned
+        return Answer(200, owned.shown())
 
     def _delete(self, ref: Ref, call: Call) -> Answer:
         if ref not in self.objects:

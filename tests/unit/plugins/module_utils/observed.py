@@ -87,7 +87,9 @@ def hpa(**parts: Any) -> Json:
 
 def node_pool(*entries: tuple[str, str, str, str], **parts: Any) -> Json:
     """A NodePool with these conditions."""
-    return observed("karpenter.sh/v1", "NodePool", "h100", **{"status": {"conditions": conditions(*entries)}, **parts})
+    spec = {"template": {"spec": {}}, **parts.pop("spec", {})}
+    status = {"conditions": conditions(*entries)}
+    return observed("karpenter.sh/v1", "NodePool", "h100", **{"spec": spec, "status": status, **parts})
 
 
 def node_claim(*entries: tuple[str, str, str, str]) -> Json:

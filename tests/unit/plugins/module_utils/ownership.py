@@ -65,6 +65,13 @@ class Owned:
         owners[me] = owners.get(me, set()) | changed
         return Owned(result, {key: paths for key, paths in owners.items() if paths})
 
+    def without(self, path: Path) -> Owned:
+        """What a patch leaves that removes one leaf."""
+        result = copy.deepcopy(self.obj)
+        remove(result, path)
+        owners = {key: paths - {path} for key, paths in self.owners.items()}
+        return Owned(result, {key: paths for key, paths in owners.items() if paths})
+
     def shown(self) -> dict[str, Any]:
         """The object with its managedFields."""
         result = copy.deepcopy(self.obj)

@@ -14,6 +14,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Findi
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import NOW
 
 LLAMA = Ref("apps/v1", "Deployment", "inference", "llama-70b")
 QWEN = Ref("apps/v1", "Deployment", "inference", "qwen")
@@ -49,7 +50,7 @@ class Run:
 
 def run(api: FakeApi, component: str = "vllm", *changes: tuple[str, Any], **options: bool) -> Run:
     """Run one component with a changed declaration."""
-    applier = Applier(api.cluster(), fleet(*changes), component, Options(**options), clock=api.clock)
+    applier = Applier(api.cluster(), fleet(*changes), component, Options(**options), clock=api.clock, now=lambda: NOW)
     return Run(applier.run(), applier.findings)
 
 

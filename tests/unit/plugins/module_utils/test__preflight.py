@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -198,6 +199,26 @@ def test_only_what_the_components_need_is_asked(components: tuple[str, ...], abs
     findings(api, components=components)
     changed = {attributes["resource"] for attributes in asked if attributes["verb"] in ("create", "patch")}
     assert changed and not changed & absent
+
+
+@pytest.mark.parametrize(
+    ("high", "until", "expected"),
+    [
+        pytest.param(9, "2026-11-24T18:00:00Z", ["override-beyond-pools"], id="too much"),
+        pytest.param(8, "2026-11-24T18:00:00Z", [], id="as much as fits"),
+        pytest.param(9, "2026-11-24T12:00:00Z", [], id="ended"),
+        pytest.param(0, "2026-11-24T18:00:00Z", [], id="not to be read: the role keda says so"),
+    ],
+)
+def test_a_decision_beyond_the_pools_is_a_warning(high: int, until: str, expected: list[str]) -> None:
+    api = Api()
+    decided = {"min": 1, "max": high, "until": until, "who": "ann", "why": "launch day"}
+    labels = {**LABELLED, "gpufleet.io/cluster": "east", "gpufleet.io/role": "keda"}
+    metadata = {"name": "llama-70b", "labels": labels, "annotations": {"gpufleet.io/override": json.dumps(decided)}}
+    target = {"scaleTargetRef": {"kind": "Deployment", "name": "llama-70b"}}
+    api.add(observed.scaled_object(metadata=metadata, spec=target))
+    found = Preflight(api.cluster(), fleet(), ALL, now=lambda: observed.NOW).run()
+    assert ids(found) == expected
 
 
 def test_to_delete_is_only_asked_for_what_is_ours_and_retired() -> None:

@@ -179,6 +179,63 @@ def test_why_neither_of_two_pools_gives_a_node(others: list[Any], said: list[str
     assert len(found) == len(said) and all(part in message for part, message in zip(said, found, strict=True)), found
 
 
+def offering(name: str, *capacity_types: str) -> dict[str, Any]:
+    """A NodePool that allows these capacity types."""
+    requirement = {"key": "karpenter.sh/capacity-type", "operator": "In", "values": list(capacity_types)}
+    spec = {"template": {"spec": {"requirements": [requirement]}}}
+    return observed.observed("karpenter.sh/v1", "NodePool", name, spec=spec, status=READY)
+
+
+def ready_on(node_pool: str, capacity_type: str) -> list[dict[str, Any]]:
+    """The Deployment on two pools once it is ready: one replica, on a node of that pool and capacity type."""
+    found = {**on_two_pools(), "status": observed.deployment()["status"]}
+    labels = {"karpenter.sh/nodepool": node_pool, "karpenter.sh/capacity-type": capacity_type}
+    home = observed.observed("v1", "Node", "n1", metadata={"labels": labels})
+    return [found, home, observed.pod(spec={"nodeName": "n1"})]
+
+
+SOLD_OUT = observed.observed(
+    "v1",
+    "Event",
+    "e",
+    "default",
+    involvedObject={"kind": "NodeClaim", "name": "burst-x7k2p"},
+    message="NodeClaim burst-x7k2p event: insufficient capacity, x",
+    lastTimestamp="2026-11-24T12:09:30Z",
+)
+
+
+def test_replicas_on_other_nodes_than_they_should_be_on_are_told_once_all_is_there() -> None:
+    pools = [offering("h100", "on-demand"), offering("burst", "spot", "on-demand")]
+    api = Api(*ready_on("burst", "on-demand"), *pools, SOLD_OUT)
+    result = step(api, on_two_pools())
+    assert (result.done, ids(result)) == (True, ["capacity-fallback", "capacity-fallback"])
+    assert "rather than on spot: insufficient capacity, x (0 min ago)" in result.findings[0].message
+
+
+def test_events_are_read_only_where_there_is_something_to_explain() -> None:
+    pools = [offering("h100", "on-demand"), offering("burst", "spot", "on-demand")]
+    api = Api(*ready_on("h100", "on-demand"), *pools)
+    assert step(api, on_two_pools()).findings == ()
+    assert [path for path in api.lists() if path.endswith("/events")] == []
+
+
+def test_not_to_be_allowed_to_look_where_replicas_run_is_told() -> None:
+    pools = [offering("h100", "on-demand"), offering("burst", "spot", "on-demand")]
+    api = Api(*ready_on("burst", "on-demand"), *pools)
+    api.fail(lambda call: call.path.endswith("/nodes"), *[status(403, "nodes is forbidden")] * 2)
+    result = step(api, on_two_pools())
+    assert (result.done, set(ids(result))) == (True, {"missing-permission"})
+
+
+def test_instances_that_cannot_be_had_are_the_reason_of_a_wait() -> None:
+    """As on AWS: the NodeClaim is gone, and neither the pool nor the pod says anything."""
+    pools = [FULL, observed.observed("karpenter.sh/v1", "NodePool", "burst", status=READY)]
+    result = step(Api(on_two_pools(), UNPLACED, *pools, SOLD_OUT), on_two_pools())
+    found = [finding.line() for finding in result.findings if finding.id == "no-capacity"]
+    assert any("NodePool burst: its instances cannot be had: insufficient capacity, x" in line for line in found), found
+
+
 def test_a_scaled_object_without_a_metric_blames_the_workload_that_has_no_replica() -> None:
     silent = observed.hpa(status={"currentMetrics": None})
     api = Api(observed.scaled_object(), silent, observed.deployment(**PENDING), PULLING)
