@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils import _cluster
+from ansible_collections.gpufleet.llm.plugins.module_utils._apply import Applier, Options
+from ansible_collections.gpufleet.llm.plugins.module_utils._cluster import Cluster, connect
 from ansible_collections.gpufleet.llm.plugins.module_utils._preflight import Preflight
+from ansible_collections.gpufleet.llm.plugins.module_utils.errors import GpufleetError
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import parse_fleet
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Fleet as ParsedFleet
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.node_class import KINDS
 
 from e2e import declaration
@@ -107,6 +107,78 @@ def test_who_may_only_read_writes_nothing_and_is_told_every_missing_right(
     assert {message.split()[3] for message in denied} == {"create", "patch", "list"}
 
 
+@dataclass(frozen=True)
+class Without:
+    """Users, each with all but one of the rights of who converges."""
+
+    bed: Bed
+    users: Mapping[str, Right]
+    fleet: ParsedFleet
+    nothing: ParsedFleet
+
+    def preflight(self, user: str) -> list[str]:
+        """What a preflight says that the user is told."""
+        findings = Preflight(self._login(user), self.fleet, COMPONENTS).run()
+        return [finding.line() for finding in findings if finding.id == "missing-permission"]
+
+    def prune(self, user: str) -> list[str]:
+        """How the prediction of a prune of everything fails."""
+        said = []
+        for component in COMPONENTS:
+            try:
+                Applier(self._login(user), self.nothing, component, Options(check=True, prune=True)).run()
+            except GpufleetError as error:
+                said += [finding.line() for finding in error.findings]
+        return said
+
+    def _login(self, user: str) -> Cluster:
+        return connect({"kubeconfig": self.bed.kubeconfig, "impersonate_user": user})
+
+
+@pytest.fixture(scope="module")
+def without(recorded: Recorded, everything: Fleet, bed: Bed, api: Api) -> Without:
+    rights = sorted(GRANTED[roles.CONVERGE] | GRANTED[roles.NAMESPACED])
+    users = {f"without-{number}": right for number, right in enumerate(rights) if right.group not in ABSENT}
+    for user, right in users.items():
+        rules = [_rule(other) for other in rights if other != right]
+        api.create(resource_path(f"{RBAC}/v1", "clusterroles"), {"metadata": {**MADE, "name": user}, "rules": rules})
+        _bind(api, user, user, {"apiGroup": RBAC, "kind": "User", "name": user})
+    nothing = everything.having("gpufleet_pools", []).having("gpufleet_models", [])
+    found = Without(bed, users, _parsed(everything), _parsed(nothing))
+    until(lambda: len(found.preflight(user)) < 9, KNOWN_WITHIN_S, "the API server knows the last binding")
+    return found
+
+
+def test_a_missing_right_is_named_before_the_first_write(without: Without) -> None:
+    """All but those that only some runs need: a prune, or a wait that has to give reasons."""
+    said = {right: without.preflight(user) for user, right in without.users.items() if right.verb != "delete"}
+    silent = {f"{right.verb} {right.resource}" for right, lines in said.items() if not _names(lines, right)}
+    assert silent == {"get customresourcedefinitions", "list nodeclaims"}
+
+
+def test_a_missing_right_to_delete_is_named_before_the_first_deletion(without: Without) -> None:
+    said = {right: without.prune(user) for user, right in without.users.items() if right.verb == "delete"}
+    assert len(said) >= 9
+    assert [right for right, lines in said.items() if not _names(lines, right)] == []
+
+
+def _parsed(fleet: Fleet) -> ParsedFleet:
+    (declared,) = fleet.hosts.values()
+    return parse_fleet(*(declared[f"gpufleet_{part}"] for part in ("cluster", "pools", "models")), None)
+
+
+def _names(lines: list[str], right: Right) -> bool:
+    """Whether all lines are about one right."""
+    dotted = f"{right.resource}.{right.group}" if right.group else right.resource
+    ours, servers = f"may not {right.verb} {dotted} ", f'cannot {right.verb} resource "{right.resource}" '
+    return bool(lines) and all("\n" not in line and (ours in line or servers in line) for line in lines)
+
+
+def _rule(right: Right) -> Json:
+    names = {"resourceNames": [right.name]} if right.name else {}
+    return {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb], **names}
+
+
 @pytest.fixture(scope="module")
 def account(recorded: Recorded, bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The kubeconfig of a service account that is bound as docs/rbac.md says: one namespace at a time."""
@@ -123,7 +195,7 @@ def account(recorded: Recorded, bed: Bed, api: Api, tmp_path_factory: pytest.Tem
 
 def test_a_binding_a_namespace_suffices(everything: Fleet, account: str, audit: AuditLog) -> None:
     """One more model, a changed one, and one that goes."""
-    models = [declaration.model(name, replicas={"count": 0 + 1}, gpus=1) for name in (declaration.MODEL, "more")]
+    models = [declaration.model(name, replicas={"count": 1}, gpus=1) for name in (declaration.MODEL, "more")]
     for model in models:
         model["overrides"] = {"Deployment": {"spec": {"paused": True}}}
     declared = everything.having(AUTH, account).having("gpufleet_models", models)
@@ -135,9 +207,10 @@ def test_a_binding_a_namespace_suffices(everything: Fleet, account: str, audit: 
 
 
 def test_another_namespace_is_refused_by_its_name(everything: Fleet, account: str) -> None:
-    refused = everything.having(AUTH, account).having("gpufleet_models.0.namespace", "kube-system").site(fails=True)
+    elsewhere = _parsed(everything.having("gpufleet_models.0.namespace", "kube-system"))
+    found = Preflight(connect({"kubeconfig": account}), elsewhere, COMPONENTS).run()
     message = "system:serviceaccount:default:runner may not create serviceaccounts in namespace kube-system"
-    assert message in [entry["message"] for entry in refused.failure.result["findings"]]
+    assert message in [finding.message for finding in found]
 
 
 def _bind(api: Api, name: str, role: str, subject: Json, namespace: str = "") -> None:

@@ -8,12 +8,12 @@ What the e2e tests do beyond it is allowed or red as well: they run under the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from e2e import declaration
-from e2e.fleet import Fleet
+from e2e.fleet import COMPONENTS, Fleet, apply_task, play
 from e2e.observed import until
 from testbed import objects
 from testbed.api import Api, resource_path
@@ -27,17 +27,8 @@ _SCHEDULED_WITHIN_S = 30
 #: So that no pod is made and no node bought.
 _PAUSED = {"Deployment": {"spec": {"paused": True}}}
 _STUCK = "stuck"
-_WAIT = {f"{role}_wait_timeout": "1s" for role in ("karpenter", "vllm", "keda")}
-_SITE = [
-    {
-        "hosts": "gpufleet",
-        "gather_facts": False,
-        "ignore_errors": True,
-        "vars": _WAIT,
-        "roles": [f"gpufleet.llm.{role}" for role in ("preflight", "karpenter", "vllm", "keda")],
-    }
-]
-_PREFLIGHT = [{**_SITE[0], "roles": ["gpufleet.llm.preflight"]}]
+_ROLES = ("preflight", "karpenter", "vllm", "keda")
+_WAIT = {f"{role}_wait_timeout": "1s" for role in _ROLES if role != "preflight"}
 
 
 def everything(fleet: Fleet) -> Fleet:
@@ -56,29 +47,29 @@ def everything(fleet: Fleet) -> Fleet:
 
 
 def converge(fleet: Fleet, bed: Bed, api: Api) -> None:
-    """Make, wait, and predict what is pruned: a dry-run is authorized as what it tries."""
+    """Make, wait in vain, and predict what is pruned: a dry-run is authorized as what it tries."""
     with _without_version_labels(bed, api):
-        fleet.run(_SITE)
-    look(fleet, api)
-    nothing = fleet.having("gpufleet_pools", []).having("gpufleet_models", [])
+        fleet.run(_play(_ROLES))
+    until(lambda: _unschedulable(api), _SCHEDULED_WITHIN_S, "the scheduler has looked at the pod")
+    prune = [{**apply_task(component, pools=[], models=[], prune=True), "check_mode": True} for component in COMPONENTS]
     with _node_of(api, declaration.POOL):
-        nothing.apply("--check", prune=True)
+        fleet.run(_play((), _wait_task(), *prune))
 
 
 def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
-    """What only reads."""
+    """Only read what ``converge`` has made."""
     with _without_version_labels(bed, api):
-        fleet.run(_PREFLIGHT)
-    look(fleet, api)
+        fleet.run(_play(["preflight"], _wait_task()))
 
 
-def look(fleet: Fleet, api: Api) -> None:
-    """Wait in vain for everything, so that each reason is looked for."""
-    until(lambda: _unschedulable(api), _SCHEDULED_WITHIN_S, "the scheduler has looked at the pod")
-    fleet.run([{**_SITE[0], "roles": [], "tasks": [_wait_task()]}])
+def _play(roles: Sequence[str], *tasks: Json) -> list[Json]:
+    """Roles and tasks of which each may fail."""
+    names = [f"gpufleet.llm.{role}" for role in roles]
+    return [{**play(*tasks)[0], "ignore_errors": True, "vars": _WAIT, "roles": names}]
 
 
 def _wait_task() -> Json:
+    """For everything, so that each reason is looked for."""
     namespace, model, pool = declaration.NAMESPACE, declaration.MODEL, declaration.POOL
     wanted = [
         ("v1", "Namespace", "", namespace),
