@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles in docs/rbac are what runs need and no more. That they suffice, all tests show: they run as ``converge``."""
+"""The roles in docs/rbac are what runs need and no more; that they suffice, every test shows: runs are ``converge``."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_missing_right_to_delete_is_named_before_the_first_deletion(without: W
 
 def _parsed(fleet: Fleet) -> ParsedFleet:
     (declared,) = fleet.hosts.values()
-    return parse_fleet(*(declared[f"gpufleet_{part}"] for part in ("cluster", "pools", "models")), None)
+    return parse_fleet(*(declared.get(f"gpufleet_{part}") for part in ("cluster", "pools", "models", "versions")))
 
 
 def _names(lines: list[str], right: Right) -> bool:

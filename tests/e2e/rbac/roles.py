@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, product
 
 import yaml
 
@@ -17,6 +17,7 @@ FOLDER = REPOSITORY / "docs/rbac"
 CONVERGE, NAMESPACED, VERIFY = "gpufleet-converge", "gpufleet-converge-namespaced", "gpufleet-verify"
 
 _GENERATED = "# Written by `make generate-rbac` from the calls that runs really make. How to bind it: docs/rbac.md."
+_HEAD = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
 _ABOUT: Mapping[str, str] = {
     CONVERGE: """\
 # What site.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and LISTs, which
@@ -68,9 +69,8 @@ def granted() -> dict[str, frozenset[Right]]:
 
 def _rights(rules: Iterable[Mapping[str, list[str]]]) -> Iterator[Right]:
     for rule in rules:
-        for name in rule.get("resourceNames", [""]):
-            for group in rule["apiGroups"]:
-                yield from (Right(group, resource, verb, name) for resource in rule["resources"] for verb in rule["verbs"])
+        names = rule.get("resourceNames", [""])
+        yield from (Right(*parts) for parts in product(rule["apiGroups"], rule["resources"], rule["verbs"], names))
 
 
 def _text(roles: Mapping[str, Iterable[Right]]) -> str:
@@ -78,9 +78,9 @@ def _text(roles: Mapping[str, Iterable[Right]]) -> str:
 
 
 def _role(name: str, rights: Iterable[Right]) -> str:
-    head = f"---\n{_ABOUT[name]}\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\n"
     by_resource = groupby(sorted(rights), lambda right: (right.group, right.resource))
-    return head + "rules:\n" + "".join(_rule(*resource, list(of_it)) for resource, of_it in by_resource)
+    rules = "".join(_rule(*resource, list(of_it)) for resource, of_it in by_resource)
+    return f"---\n{_ABOUT[name]}\n{_HEAD}metadata:\n  name: {name}\nrules:\n{rules}"
 
 
 def _rule(group: str, resource: str, rights: list[Right]) -> str:
