@@ -15,7 +15,7 @@ TESTBED := PYTHONPATH=tests $(PY) -m testbed
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come and go, converge again
@@ -47,6 +47,11 @@ lint-next: .venv/.stamp
 .PHONY: generate
 generate: .venv/.stamp ## Write the argument specs and the page of variables from the fleet's dataclasses
 	@$(PY) tools/generate.py
+
+.PHONY: generate-rbac
+generate-rbac: .venv/.stamp ## Write the roles in docs/rbac from the calls that runs make on the test bed
+	@$(TESTBED) build
+	@export ANSIBLE_COLLECTIONS_PATH=$$($(PY) tools/stage.py); PYTHONPATH=tests:$$ANSIBLE_COLLECTIONS_PATH $(PY) -m e2e.rbac
 
 .PHONY: bed-up
 bed-up: .venv/.stamp ## Start the test bed, building what is missing

@@ -14,7 +14,7 @@ from ._cluster import Cluster
 from ._helm import Helm
 from .checks.declaration import declaration_findings
 from .checks.overrides import room_findings
-from .checks.permissions import Access, Target, needed, permission_findings
+from .checks.permissions import Access, Target, allows, needed, permission_findings
 from .checks.placement import model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
@@ -36,6 +36,8 @@ _RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 #: What waits look at behind pods on nodes that Karpenter buys; events of Karpenter's objects are in ``default``.
 _BEHIND = (("v1", "Node", ""), ("v1", "Event", "default"), ("karpenter.sh/v1", "NodeClaim", ""))
+#: A review has to name a namespace. In one that cannot exist only what is granted in the whole cluster is allowed.
+_NO_NAMESPACE = "-"
 _VERSION_LABEL = "app.kubernetes.io/version"
 
 
@@ -173,8 +175,7 @@ class Preflight:
             releases=(install.namespace for install in self.installs),
         )
         self.calls_checked = len(calls)
-        allowed = self.cluster.in_parallel(self._may, calls)
-        denied = [call for call, may in zip(calls, allowed) if not may]
+        denied = self._denied(calls)
         return permission_findings(denied, self._user()) if denied else []
 
     def _targets(self, wanted: Iterable[tuple[str, str, str]]) -> list[Target]:
@@ -185,6 +186,26 @@ class Preflight:
             if resource is not None:
                 targets.append(Target(version.rpartition("/")[0], resource.plural, namespace))
         return targets
+
+    def _denied(self, calls: Iterable[Access]) -> list[Access]:
+        """Calls that the user may not make: rules tell of most in one question a namespace, and the rest is asked for.
+
+        Rules are what RBAC allows. Webhooks, as in EKS and GKE, allow more, but tell of no rules.
+        """
+        places = sorted({call.target.namespace for call in calls})
+        rules = dict(zip(places, self.cluster.in_parallel(self._rules, places)))
+        untold = [call for call in calls if not allows(rules[call.target.namespace], call)]
+        return [call for call, may in zip(untold, self.cluster.in_parallel(self._may, untold)) if not may]
+
+    def _rules(self, namespace: str) -> list[dict[str, Any]]:
+        """What RBAC allows in a namespace, or in the whole cluster; nothing where the server does not tell."""
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace or _NO_NAMESPACE},
+        }
+        reply = self.cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body=body)
+        return (reply.body["status"].get("resourceRules") or []) if reply.ok else []
 
     def _may(self, call: Access) -> bool:
         body = {

@@ -56,7 +56,7 @@ class Operator:
         since = self.audit.mark()
         run = fleet.run(play({"ansible.builtin.include_role": role}), *options, fails=fails)
         assert unexpected(run.output) == []
-        return run, writes(self.audit.calls(since, "converge"))
+        return run, writes(self.audit.calls(since, "install"))
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def operator(fleet: Fleet, audit: AuditLog) -> Operator:
-    return Operator(fleet, audit)
+def operator(fleet: Fleet, bed: Bed, audit: AuditLog) -> Operator:
+    """As a user who may install a chart."""
+    return Operator(fleet.having("gpufleet_cluster.auth.kubeconfig", bed.kubeconfigs["install"]), audit)
 
 
 @pytest.fixture(scope="module")

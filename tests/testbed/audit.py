@@ -51,8 +51,12 @@ class Call:
     @property
     def is_write(self) -> bool:
         """It changed something: a mutating verb, answered 2xx, no dry run, no access or token review."""
-        reviews = self.resource.rpartition("/")[2] in _REVIEWS
-        return self.verb in _MUTATING and 200 <= self.status < 300 and not self.dry_run and not reviews
+        return self.verb in _MUTATING and 200 <= self.status < 300 and not self.dry_run and not self.is_review
+
+    @property
+    def is_review(self) -> bool:
+        """It asked who somebody is, or what somebody may do."""
+        return self.resource.rpartition("/")[2] in _REVIEWS
 
 
 class AuditLog:

@@ -14,7 +14,7 @@ import yaml
 
 from testbed import build, versions
 from testbed.api import Api, Json, resource_path
-from testbed.layout import HOST, Layout
+from testbed.layout import HOST, REPOSITORY, Layout
 
 MANAGER = "testbed"
 SYSTEM_NODE = "system"
@@ -22,6 +22,12 @@ GPU_READY_RULE = "nvidia-gpu-not-ready"
 KEDA_NAMESPACE = "keda"
 NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease", KEDA_NAMESPACE})
 """The namespaces of an empty bed; a reset deletes all others."""
+_ROLES = {
+    "converge": ("gpufleet-converge", "gpufleet-converge-namespaced"),
+    "verify": ("gpufleet-verify",),
+    # Charts bring roles of their own, and nobody may grant what he has not.
+    "install": ("cluster-admin",),
+}
 
 
 def path_of(item: Json) -> str:
@@ -138,13 +144,21 @@ def _system_node() -> Json:
 
 
 def _rights() -> Iterator[Json]:
-    """The user `converge` may do everything, by RBAC and not by being a master."""
-    yield _object(
-        "rbac.authorization.k8s.io/v1",
+    """What the users may do, by RBAC and not by being masters: the roles that docs/rbac offers to everybody."""
+    for path in sorted((REPOSITORY / "docs/rbac").glob("*.yaml")):
+        yield from yaml.safe_load_all(path.read_text())
+    for user, roles in _ROLES.items():
+        yield from (_binding(role, f"gpufleet:{user}") for role in roles)
+
+
+def _binding(role: str, group: str) -> Json:
+    rbac = "rbac.authorization.k8s.io"
+    return _object(
+        f"{rbac}/v1",
         "ClusterRoleBinding",
-        "gpufleet-converge",
-        roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        subjects=[{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "gpufleet:converge"}],
+        f"bed:{role}",
+        roleRef={"apiGroup": rbac, "kind": "ClusterRole", "name": role},
+        subjects=[{"apiGroup": rbac, "kind": "Group", "name": group}],
     )
 
 

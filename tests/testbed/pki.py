@@ -25,6 +25,8 @@ from testbed.layout import HOST, Layout
 CERTIFICATE_USERS = {
     "admin": "system:masters",
     "converge": "gpufleet:converge",
+    "verify": "gpufleet:verify",
+    "install": "gpufleet:install",
     "kube-controller-manager": "system:masters",
     "kube-scheduler": "system:masters",
     "kwok": "system:masters",

@@ -64,14 +64,14 @@ def test_the_api_server_is_known_by_its_own_authority_alone(bed: Bed) -> None:
 
 
 def test_calls_are_counted_by_user(bed: Bed, api: Api) -> None:
-    log, converge = bed.audit(), bed.api("converge")
+    log, install = bed.audit(), bed.api("install")
     since = log.mark()
-    converge.request("POST", CONFIG_MAPS, {"metadata": {"name": "tried"}}, {"dryRun": "All"})
-    converge.create(CONFIG_MAPS, {"metadata": {"name": "made"}})
+    install.request("POST", CONFIG_MAPS, {"metadata": {"name": "tried"}}, {"dryRun": "All"})
+    install.create(CONFIG_MAPS, {"metadata": {"name": "made"}})
     with pytest.raises(ApiError):
-        converge.create(CONFIG_MAPS, {"metadata": {"name": "made"}})
+        install.create(CONFIG_MAPS, {"metadata": {"name": "made"}})
     api.create(CONFIG_MAPS, {"metadata": {"name": "by-admin"}})
-    calls = log.calls(since, "converge")
+    calls = log.calls(since, "install")
     assert [(call.verb, call.status, call.dry_run) for call in calls] == [
         ("create", 201, True),
         ("create", 201, False),

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..findings import Finding, Severity
 
@@ -76,6 +77,16 @@ def _of_helm(namespace: str) -> list[Access]:
         for group, resource, verbs in resources
         for verb in verbs
     ]
+
+
+def allows(rules: Iterable[Mapping[str, Any]], access: Access) -> bool:
+    """Whether one of the rules of a SelfSubjectRulesReview allows a call on every object of its target."""
+    target = access.target
+    wanted = {"verbs": access.verb, "apiGroups": target.group, "resources": target.resource}
+    return any(
+        not rule.get("resourceNames") and all({"*", value} & set(rule.get(key) or ()) for key, value in wanted.items())
+        for rule in rules
+    )
 
 
 def permission_findings(denied: Iterable[Access], user: str) -> list[Finding]:

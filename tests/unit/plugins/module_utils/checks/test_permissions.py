@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.checks.permissions import (
     Access,
     Target,
+    allows,
     needed,
     permission_findings,
 )
@@ -49,6 +51,23 @@ def test_a_review_asks_for_all_that_decides() -> None:
         "resource": "deployments",
         "namespace": "inference",
     }
+
+
+@pytest.mark.parametrize(
+    ("rule", "allowed"),
+    [
+        ({"verbs": ["get", "patch"], "apiGroups": ["", "apps"], "resources": ["deployments"]}, True),
+        ({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, True),
+        ({"verbs": ["get"], "apiGroups": ["apps"], "resources": ["deployments"]}, False),
+        ({"verbs": ["patch"], "apiGroups": [""], "resources": ["deployments"]}, False),
+        ({"verbs": ["patch"], "apiGroups": ["apps"], "resources": ["deployments/scale"]}, False),
+        ({"verbs": ["patch"], "apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["x"]}, False),
+        ({"verbs": ["patch"]}, False),
+    ],
+)
+def test_what_a_rule_allows(rule: dict[str, list[str]], allowed: bool) -> None:
+    nothing = {"verbs": ["patch"], "apiGroups": ["apps"], "resources": ["services"]}
+    assert allows([nothing, rule], Access("patch", DEPLOYMENTS)) is allowed
 
 
 def test_denied_calls_by_name() -> None:
