@@ -96,6 +96,9 @@ from ..module_utils.errors import PreflightError
 from ..module_utils.findings import Verdict, verdict_of
 from ..module_utils.objects.build import COMPONENTS
 
+#: Nothing is lost yet, and a wrong address is the likeliest reason for one that does not answer.
+_PATIENCE_S = 5.0
+
 OPTIONS = {
     **FLEET_OPTIONS,
     "components": {
@@ -110,7 +113,8 @@ OPTIONS = {
 def preflight(module: AnsibleModule) -> dict[str, object]:
     """Check everything. Raises PreflightError with all findings if one of them is an error."""
     fleet = fleet_of(module)
-    checks = Preflight(login(fleet), fleet, module.params["components"], query=instant_query)
+    cluster = login(fleet, patience_s=_PATIENCE_S)
+    checks = Preflight(cluster, fleet, module.params["components"], query=instant_query)
     findings = checks.run()
     verdict = verdict_of(findings)
     if verdict is Verdict.BROKEN:
