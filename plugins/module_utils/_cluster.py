@@ -273,7 +273,8 @@ class Cluster:
 def connect(params: Mapping[str, Any], **limits: float) -> Cluster:
     """Log in with kubernetes.core's authentication options; those absent come from K8S_AUTH_* variables.
 
-    ``limits`` are ``timeout_s`` and ``patience_s`` of the client. Raises ClusterError for a kubeconfig that cannot be used.
+    ``limits`` are ``timeout_s`` and ``patience_s`` of the client. Raises ClusterError for a kubeconfig that cannot be
+    used.
     """
     options = {key: value for key, value in params.items() if value is not None}
     try:

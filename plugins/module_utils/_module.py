@@ -60,7 +60,7 @@ def login(fleet: Fleet, **limits: float) -> _cluster.Cluster:
 
 
 def connect(fleet: Fleet, **limits: float) -> _cluster.Cluster:
-    """Log in, and make sure that it is the cluster of the fleet; ``limits`` are those of the client. Raises ClusterError."""
+    """Log in with ``limits``, and make sure that it is the cluster of the fleet. Raises ClusterError."""
     cluster = login(fleet, **limits)
     if fleet.cluster.uid:
         wrong = cluster.identity_findings(fleet.cluster.uid)

@@ -8,7 +8,7 @@ with fault_proxy(bed.kubeconfigs["converge"], folder) as proxy:
     ...  # a client that uses proxy.kubeconfig
 """
 
-from testbed.standins.fault_proxy.rules import Answer, Call, Delay, Hook, Reset, Rule, Truncate
+from testbed.standins.fault_proxy.rules import Answer, Call, Delay, Fault, Hook, Reset, Rule, Truncate
 from testbed.standins.fault_proxy.server import FaultProxy, fault_proxy
 
-__all__ = ["Answer", "Call", "Delay", "FaultProxy", "Hook", "Reset", "Rule", "Truncate", "fault_proxy"]
+__all__ = ["Answer", "Call", "Delay", "Fault", "FaultProxy", "Hook", "Reset", "Rule", "Truncate", "fault_proxy"]

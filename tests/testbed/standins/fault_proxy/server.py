@@ -27,6 +27,8 @@ from testbed.layout import HOST
 from testbed.standins.fault_proxy.rules import Answer, Call, Delay, Fault, Hook, Reset, Rule, Rules, Truncate
 
 _TIMEOUT_S = 300.0
+#: How soon it notices that it shall end.
+_POLL_S = 0.05
 #: They concern one connection, and each side has its own.
 _HOP_BY_HOP = ("connection", "host", "keep-alive", "transfer-encoding", "content-length")
 _CHUNK = 65536
@@ -61,7 +63,7 @@ def fault_proxy(kubeconfig: str | Path, folder: Path) -> Iterator[FaultProxy]:
     target = _Target(urlsplit(cluster["server"]).netloc, _client_side(cluster, user))
     rules = Rules()
     with _Server(target, rules, _server_side(cluster, user)) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(_POLL_S,), daemon=True).start()
         cluster["server"] = f"https://{HOST}:{server.server_port}"
         file = folder / f"through-{server.server_port}.yaml"
         file.touch(mode=0o600)
