@@ -52,7 +52,10 @@ class Truncate:
 
 @dataclass(frozen=True)
 class Hook:
-    """``action`` runs before the server hears of the request, or when it has ``reached`` it and the answer is held."""
+    """``action`` runs before the server hears of the request, or when it has ``reached`` it and the answer is held.
+
+    A client that ``action`` has ended is as one that died before it sent the request, or before it got the answer.
+    """
 
     action: Callable[[], object]
     reached: bool = False

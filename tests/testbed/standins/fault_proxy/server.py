@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import socket
 import ssl
 import struct
@@ -138,6 +139,9 @@ class _Connection(BaseHTTPRequestHandler):
             time.sleep(fault.seconds)
         elif isinstance(fault, Hook) and not fault.reached:
             fault.action()
+            if self._client_is_gone():
+                self._reset()
+                return
         elif isinstance(fault, Answer):
             self._answer(fault)
             return
@@ -151,6 +155,10 @@ class _Connection(BaseHTTPRequestHandler):
             self._reply(answer, fault)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+
+    def _client_is_gone(self) -> bool:
+        """One that waits for an answer sends nothing but its end."""
+        return bool(select.select([self.connection], [], [], 0)[0])
 
     def _ask(self, body: bytes) -> http.client.HTTPResponse | None:
         """What the server answers; None when it does not, which the client has to see as such."""
