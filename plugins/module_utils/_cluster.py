@@ -11,6 +11,7 @@ for a silent server without end.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,11 +43,18 @@ _R = TypeVar("_R")
 _CONNECT_S = 5
 #: Calls in flight at once; also the size of the connection pool.
 _PARALLEL = 8
-_TIMEOUT_S = 30
-_TRIES = 4
+_TIMEOUT_S = 30.0
+#: How long a call is tried again. An API server that is replaced is away for about half a minute.
+_PATIENCE_S = 45.0
+#: The same after an internal error: a webhook or a leader of etcd that restarts is back at once, or stays away.
+_FAULT_PATIENCE_S = 2.0
+#: For so long after it was away a server may refuse what it allows: its cache of roles fills after it has begun to
+#: answer (seen for 0.6 s with kube-apiserver v1.35.4).
+_SETTLING_S = 10.0
 _BACKOFF_S = 0.5
+_BACKOFF_MAX_S = 4.0
 _RETRY_AFTER_MAX_S = 15.0
-#: Answers that say "later": throttling, and servers or webhooks that restart.
+#: Answers that say "later": throttling, and servers that restart.
 _LATER = (429, 502, 503, 504)
 
 APPLY = "application/apply-patch+yaml"
@@ -60,10 +68,14 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,ap
 
 @dataclass(frozen=True)
 class Reply:
-    """What the API server answered; ``body`` is an object, a list or a Status."""
+    """What the API server answered; ``body`` is an object, a list or a Status.
+
+    ``retry_after_s`` is how long it asks to be left alone, within reason.
+    """
 
     status: int
     body: Mapping[str, Any]
+    retry_after_s: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -89,16 +101,18 @@ class Resource:
 class Cluster:
     """A logged-in client. Every method raises ClusterError when the server cannot be reached or refuses the login.
 
-    ``timeout_s`` bounds one try of a call, and ``tries`` their number.
+    ``timeout_s`` bounds one try of a call. No further try starts more than ``patience_s`` after the first.
     """
 
     http: Any
     configuration: Any
     headers: Mapping[str, str]
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     timeout_s: float = _TIMEOUT_S
-    tries: int = _TRIES
+    patience_s: float = _PATIENCE_S
     _resources: dict[str, Optional[dict[str, Resource]]] = field(default_factory=dict)
+    _away_at: float = float("-inf")
 
     @property
     def url(self) -> str:
@@ -113,26 +127,45 @@ class Cluster:
         body: Union[Mapping[str, Any], Sequence[Any], None] = None,
         content_type: str = "application/json",
     ) -> Reply:
-        """One call. All our writes can be repeated, so answers that say "later" and lost connections are retried."""
+        """One call, repeated where that can help: none of ours does more when it is made twice."""
         url = f"{self.url}{path}" + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
-        for attempt in range(1, self.tries + 1):
-            last = attempt == self.tries
-            wait = _BACKOFF_S * 2 ** (attempt - 1)
-            try:
-                answer = self._send(method, url, data, content_type)
-            except urllib3.exceptions.HTTPError as error:
-                if last or not _may_pass(error):
-                    raise self._unreachable(str(getattr(error, "reason", None) or error)) from error
-                self.sleep(wait)
-                continue
-            reply = Reply(answer.status, _decode(answer.data))
-            if reply.status == 401:
-                raise self._refused()
-            if reply.status not in _LATER or last:
-                return reply
-            self.sleep(_retry_after(answer.headers, wait))
-        raise AssertionError("the last attempt returns or raises")
+        start, backoff = self.clock(), _BACKOFF_S
+        while True:
+            outcome = self._try(method, url, data, content_type)
+            pause = max(backoff, outcome.retry_after_s) if isinstance(outcome, Reply) else backoff
+            if self.clock() - start + pause > self._patience(outcome):
+                break
+            self.sleep(pause)
+            backoff = min(2 * backoff, _BACKOFF_MAX_S)
+        if isinstance(outcome, Reply):
+            return outcome
+        raise self._unreachable(str(getattr(outcome, "reason", None) or outcome)) from outcome
+
+    def _try(self, method: str, url: str, data: Optional[bytes], content_type: str) -> Union[Reply, Exception]:
+        """The answer, or why there is none."""
+        try:
+            answer = self._send(method, url, data, content_type)
+        except urllib3.exceptions.HTTPError as error:
+            return error  # type: ignore[no-any-return]  # urllib3 comes with kubernetes, which is not typed
+        body = _decode(answer.data)
+        words = {"message": answer.data[:300].decode(errors="replace")}
+        reply = Reply(answer.status, words if body is None else body, _retry_after(answer.headers))
+        if reply.status == 401:
+            raise self._refused()
+        if reply.ok and body is None:
+            return urllib3.exceptions.ProtocolError(f"{reply.status} with something that is not a whole JSON object")
+        return reply
+
+    def _patience(self, outcome: Union[Reply, Exception]) -> float:
+        """For how many seconds to try again; negative where that cannot help."""
+        if not isinstance(outcome, Reply):
+            self._away_at = self.clock()
+            return self.patience_s if _may_pass(outcome) else -1.0
+        if outcome.status == 500:
+            return min(_FAULT_PATIENCE_S, self.patience_s)
+        settling = outcome.status == 403 and self.clock() - self._away_at < _SETTLING_S
+        return self.patience_s if settling or outcome.status in _LATER else -1.0
 
     def _send(self, method: str, url: str, data: Optional[bytes], content_type: str) -> Any:
         headers = {"Accept": "application/json", "User-Agent": "gpufleet.llm", **self.headers}
@@ -145,14 +178,14 @@ class Cluster:
 
     def _unreachable(self, reason: str) -> ClusterError:
         reason = reason.split(": ", 1)[-1] if "object at 0x" in reason else reason
-        fix = "Check gpufleet_cluster.auth (or K8S_AUTH_*), the network and the API server."
+        fix = "Check gpufleet_cluster.auth (or K8S_AUTH_*), the network and the API server, then run again."
         message = f"{self.url} cannot be reached: {reason}"
         return ClusterError([Finding("unreachable", Severity.ERROR, message, object="API server", fix=fix)])
 
     def _refused(self) -> ClusterError:
         fix = "Log in anew: the token or certificate is missing, wrong or expired."
         message = f"{self.url} refuses the credentials (401 Unauthorized)"
-        return ClusterError([Finding("unreachable", Severity.ERROR, message, object="API server", fix=fix)])
+        return ClusterError([Finding("unauthorized", Severity.ERROR, message, object="API server", fix=fix)])
 
     def resources(self, api_version: str) -> Optional[dict[str, Resource]]:
         """Kinds of one API version, or None where the cluster does not serve it. Asked once a client."""
@@ -279,10 +312,11 @@ class Cluster:
         return ClusterError([Finding(kind, Severity.ERROR, reply.message, object=what, fix=fix)])
 
 
-def connect(params: Mapping[str, Any]) -> Cluster:
+def connect(params: Mapping[str, Any], **limits: float) -> Cluster:
     """Log in with kubernetes.core's authentication options; those absent come from K8S_AUTH_* variables.
 
-    Raises ClusterError for a kubeconfig that cannot be used.
+    ``limits`` are ``timeout_s`` and ``patience_s`` of the client. Raises ClusterError for a kubeconfig that cannot be
+    used.
     """
     options = {key: value for key, value in params.items() if value is not None}
     try:
@@ -296,7 +330,7 @@ def connect(params: Mapping[str, Any]) -> Cluster:
             [Finding("unreachable", Severity.ERROR, message, object="gpufleet_cluster.auth", fix=fix)]
         ) from error
     headers = {key: ",".join(value) if isinstance(value, list) else value for key, value in _headers(options).items()}
-    return Cluster(client.rest_client.pool_manager, configuration, headers)
+    return Cluster(client.rest_client.pool_manager, configuration, headers, **limits)
 
 
 def _headers(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -327,20 +361,24 @@ def _by_discovered_kind(resources: Iterable[Mapping[str, Any]]) -> dict[str, Res
     }
 
 
-def _decode(data: bytes) -> Mapping[str, Any]:
+def _decode(data: bytes) -> Optional[Mapping[str, Any]]:
+    """The JSON object; None where it is something else, such as the half of one."""
     try:
         body = json.loads(data)
     except ValueError:
-        return {"message": data[:300].decode(errors="replace")}
-    return body if isinstance(body, dict) else {}
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _may_pass(error: Exception) -> bool:
     """Whether trying again can help. Not a wrong host name or certificate."""
-    return not isinstance(error, (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError))
+    if isinstance(error, urllib3.exceptions.SSLError):
+        # The server went away while TLS was being set up.
+        return bool(error.args) and isinstance(error.args[0], ssl.SSLEOFError)
+    return not isinstance(error, urllib3.exceptions.LocationValueError)
 
 
-def _retry_after(headers: Mapping[str, str], default: float) -> float:
+def _retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that the server asks for, within reason; a date is not what API servers send."""
     asked = headers.get("Retry-After", "")
-    return min(float(asked), _RETRY_AFTER_MAX_S) if asked.isdecimal() else default
+    return min(float(asked), _RETRY_AFTER_MAX_S) if asked.isdecimal() else 0.0

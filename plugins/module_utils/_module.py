@@ -53,15 +53,15 @@ def fleet_of(module: AnsibleModule) -> Fleet:
     return parse_fleet(params["cluster"], params["pools"], params["models"], params["versions"])
 
 
-def login(fleet: Fleet) -> _cluster.Cluster:
-    """Log in to where the fleet's login leads. Raises ClusterError."""
+def login(fleet: Fleet, **limits: float) -> _cluster.Cluster:
+    """Log in to where the fleet's login leads; ``limits`` are those of the client. Raises ClusterError."""
     auth = fleet.cluster.auth
-    return _cluster.connect({"kubeconfig": auth.kubeconfig, "context": auth.context})
+    return _cluster.connect({"kubeconfig": auth.kubeconfig, "context": auth.context}, **limits)
 
 
-def connect(fleet: Fleet) -> _cluster.Cluster:
-    """Log in, and make sure that it is the cluster of the fleet. Raises ClusterError."""
-    cluster = login(fleet)
+def connect(fleet: Fleet, **limits: float) -> _cluster.Cluster:
+    """Log in with ``limits``, and make sure that it is the cluster of the fleet. Raises ClusterError."""
+    cluster = login(fleet, **limits)
     if fleet.cluster.uid:
         wrong = cluster.identity_findings(fleet.cluster.uid)
         if wrong:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,7 +34,7 @@ def instant_query(prometheus: Prometheus, query: str) -> list[tuple[Mapping[str,
     try:
         reply: Any = open_url(url, headers=headers, ca_path=prometheus.ca, timeout=_TIMEOUT_S)
         result = json.loads(reply.read())["data"]["result"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise _unreachable(base, error) from error
     return [(series["metric"], float(series["value"][1])) for series in result]
 

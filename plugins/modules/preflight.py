@@ -142,6 +142,9 @@ from ..module_utils.findings import Verdict, verdict_of
 from ..module_utils.objects.build import COMPONENTS
 from ..module_utils.releases.charts import CHARTS, parse_install
 
+#: Nothing is lost yet, and a wrong address is the likeliest reason for one that does not answer.
+_PATIENCE_S = 5.0
+
 OPTIONS = {
     **FLEET_OPTIONS,
     "components": {
@@ -170,8 +173,9 @@ OPTIONS = {
 def preflight(module: AnsibleModule) -> dict[str, object]:
     """Check everything. Raises PreflightError with all findings if one of them is an error."""
     fleet = fleet_of(module)
+    cluster = login(fleet, patience_s=_PATIENCE_S)
     installs = [parse_install(entry, fleet) for entry in module.params["installs"] if entry["enabled"]]
-    checks = Preflight(login(fleet), fleet, module.params["components"], installs, query=instant_query)
+    checks = Preflight(cluster, fleet, module.params["components"], installs, query=instant_query)
     findings = checks.run()
     verdict = verdict_of(findings)
     if verdict is Verdict.BROKEN:

@@ -130,8 +130,6 @@ findings:
       fix: Correct the image, or give the nodes access to its registry.
 """
 
-from dataclasses import replace
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import connect, report, run
@@ -157,7 +155,7 @@ def wait_for(module: AnsibleModule) -> dict[str, object]:
     """Look for at most one step, and say how far it is."""
     options, fleet = parse_options(module.params), parse_fleet(module.params["cluster"])
     # A silent API server must not make a step longer than a step may be: the action plugin tries again.
-    cluster = replace(connect(fleet), timeout_s=_CALL_S, tries=2)
+    cluster = connect(fleet, timeout_s=_CALL_S, patience_s=_CALL_S)
     step = Waiter(cluster, options).step(0 if module.check_mode else min(_STEP_S, options.timeout_s))
     return {
         "changed": False,

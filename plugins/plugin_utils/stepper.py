@@ -16,7 +16,7 @@ from ..module_utils.quantity import format_duration
 
 #: A step takes 10 s at most, so no more than 15 s pass between two lines.
 _SILENT_S = 5
-#: How long steps may fail once one has worked: API servers restart while a cluster is upgraded.
+#: How long steps may fail once one has worked, and the server be away before: it restarts during an upgrade.
 _HICCUP_S = 60
 _RETRY_S = 2
 
@@ -45,11 +45,21 @@ class Stepper(ActionBase):
         """Take steps until the module is done, has failed for good, or has no time left."""
         super().run(tmp, task_vars)
         self._variables, self._started, self._shown = task_vars or {}, self.clock(), ("", 0.0)
-        step = self._step(dict(self._task.args))
+        step = self._first()
         if not step.get("failed"):
             step = _would_wait(step) if self._task.check_mode else self._go_on(step)
             step["waited_s"] = round(self._elapsed(), 1)
         return {key: value for key, value in step.items() if key not in _PROTOCOL}
+
+    def _first(self) -> Result:
+        """The first step. Unlike a server that is away, what else fails at the start is wrong."""
+        while True:
+            step = self._step(dict(self._task.args))
+            away = any(finding["id"] == "unreachable" for finding in step.get("findings", ()))
+            if not (step.get("failed") and away) or self._elapsed() > _HICCUP_S:
+                return step
+            self._show(str(step["msg"]), _HICCUP_S)
+            self.sleep(_RETRY_S)
 
     def _go_on(self, step: Result) -> Result:
         total, worked, said, pause = step["timeout_s"], self._elapsed(), step["progress"], step["next"]

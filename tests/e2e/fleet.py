@@ -32,7 +32,7 @@ class Fleet:
             self, hosts={host: _set(declared, path.split("."), value) for host, declared in self.hosts.items()}
         )
 
-    def site(self, *options: str, fails: bool = False, environment: Mapping[str, str] | None = None) -> Run:
+    def site(self, *options: str, fails: bool | None = False, environment: Mapping[str, str] | None = None) -> Run:
         """The playbook that users run."""
         return self.run("gpufleet.llm.site", *options, fails=fails, environment=environment)
 
@@ -44,7 +44,7 @@ class Fleet:
         self,
         what: str | Sequence[Json],
         *options: str,
-        fails: bool = False,
+        fails: bool | None = False,
         environment: Mapping[str, str] | None = None,
     ) -> Run:
         """A playbook by name, or plays."""

@@ -100,7 +100,7 @@ class FakeApi:
     def cluster(self) -> Cluster:
         """A client of this server."""
         configuration = SimpleNamespace(host="https://api.example.com:6443", auth_settings=dict)
-        return Cluster(self, configuration, {}, sleep=self.sleeps.append)
+        return Cluster(self, configuration, {}, sleep=self.sleeps.append, clock=self.clock)
 
     def clock(self) -> float:
         """Seconds that the client has slept."""

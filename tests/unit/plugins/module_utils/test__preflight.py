@@ -360,7 +360,7 @@ def test_a_cluster_that_cannot_be_told_is_an_error_beside_the_other_ones() -> No
 
 def test_a_server_that_breaks_is_no_finding() -> None:
     api = Api()
-    api.fail(lambda call: call.path == "/api/v1/nodes", status(500, "boom"))
+    api.fail(lambda call: call.path == "/api/v1/nodes", *[status(500, "boom")] * 3)
     with pytest.raises(ClusterError, match="boom"):
         findings(api)
 

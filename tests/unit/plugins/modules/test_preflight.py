@@ -43,7 +43,7 @@ def result(
     """What the module prints when the engine finds this, and what it warns of."""
     warned: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: warned.append(text))
-    monkeypatch.setattr(preflight, "login", lambda fleet: None)
+    monkeypatch.setattr(preflight, "login", lambda fleet, **limits: None)
     monkeypatch.setattr(preflight, "Preflight", type("Found", (Checks,), {"findings": list(findings)}))
     with patch_module_args({**VALID, **args}), pytest.raises(SystemExit):
         preflight.main()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def result(
     """What the module prints, and what it warns of: within Ansible's own process warnings leave by another way."""
     warned: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: warned.append(text))
-    monkeypatch.setattr(wait_for, "connect", lambda fleet: api.cluster())
+    monkeypatch.setattr(wait_for, "connect", lambda fleet, **limits: replace(api.cluster(), **limits))
     options = {"cluster": CLUSTER, "objects": OBJECTS, "timeout": "0s", "_ansible_check_mode": check, **args}
     with patch_module_args(options), pytest.raises(SystemExit):
         wait_for.main()

@@ -150,6 +150,16 @@ def test_a_first_step_that_fails_is_the_result(monkeypatch: pytest.MonkeyPatch) 
     assert len(run.calls) == 1
 
 
+def test_a_server_that_is_away_when_a_wait_begins_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = {**FAILURE, "findings": [{"id": "unreachable"}]}
+    run = Run(away, away, step(done=True), step_s=4)
+    assert run.result(monkeypatch)["done"]
+    assert run.lines[0][1] == "[east] waiting for API server: cannot be reached., 4s of 1m"
+    gone = Run(away, step_s=4)
+    assert gone.result(monkeypatch) == away
+    assert 60 < gone.now < 70
+
+
 def test_a_later_failure_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(step(), FAILURE, FAILURE, step(done=True))
     assert run.result(monkeypatch)["done"]
