@@ -12,6 +12,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gpufleet
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest --durations=10
 TESTBED := PYTHONPATH=tests $(PY) -m testbed
+MOLECULE := PYTHONPATH=tests:tools $(PY) -m e2e.scenarios
 
 .PHONY: help
 help: ## Show this list
@@ -23,9 +24,15 @@ demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come 
 	@PYTHONPATH=tests $(PY) -m demo
 
 .PHONY: test
-test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests
+test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests, molecule
 	@$(TESTBED) build
 	@$(PYTEST) $(wildcard tests/unit tests/frame tests/testbed_tests tests/e2e)
+	@$(MOLECULE)
+
+.PHONY: molecule
+molecule: .venv/.stamp ## The scenario of each role, on a bed of their own; SCENARIO=keda runs one and shows it
+	@$(TESTBED) build
+	@$(MOLECULE) $(SCENARIO)
 
 .PHONY: test-unit
 test-unit: .venv/.stamp ## The unit tests alone (seconds)

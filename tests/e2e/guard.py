@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from testbed import lifecycle
 from testbed.bed import Bed
@@ -19,23 +22,37 @@ from testbed.settings import Settings
 @contextmanager
 def guarded(name: str) -> Iterator[Bed]:
     """A running bed that is down again afterwards, also when this process is killed."""
+    with down_afterwards(name):
+        yield lifecycle.up(name, Settings())
+
+
+@contextmanager
+def down_afterwards(name: str) -> Iterator[IO[str]]:
+    """Whoever brings the bed up meanwhile, it is down afterwards, also when this process is killed.
+
+    Process groups whose numbers are written to what this yields, one a line, are killed before.
+    """
     command = [sys.executable, "-m", "e2e.guard", name]
     guard = subprocess.Popen(
         command,
         cwd=REPOSITORY / "tests",
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        text=True,
         # Its own session: an interrupt from the terminal is for us, and it has to outlive us.
         start_new_session=True,
     )
+    assert guard.stdin
     try:
-        yield lifecycle.up(name, Settings())
+        yield guard.stdin
     finally:
         guard.communicate()
 
 
 def main(name: str) -> None:
-    sys.stdin.read()
+    for group in sys.stdin.read().split():
+        with suppress(ProcessLookupError):
+            os.killpg(int(group), signal.SIGKILL)
     lifecycle.down(name)
 
 

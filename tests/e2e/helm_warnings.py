@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 #: The first is about a return value that nobody here reads; the second asks for a plugin of helm, without which values
 #: and chart version are compared, which is all that the roles change.
@@ -15,9 +17,14 @@ ALLOWED = (
 )
 #: What Ansible says before the first deprecation of a run.
 _PREFACE = "Deprecation warnings can be disabled by setting `deprecation_warnings=False` in ansible.cfg."
-_WARNING = re.compile(r"^\[(?:DEPRECATION )?WARNING\]: (.*)$", re.MULTILINE)
+#: A log has the time and the process before each message.
+_WARNING = re.compile(r"(?:^|\| )\[(?:DEPRECATION )?WARNING\]: (.*)$", re.MULTILINE)
 
 
 def unexpected(output: str) -> list[str]:
-    """The warnings in the output of a playbook beyond those."""
+    """The warnings in the output or the log of a playbook beyond those."""
     return [text for text in _WARNING.findall(output) if not text.startswith((*ALLOWED, _PREFACE))]
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(unexpected(Path(sys.argv[1]).read_text())) or 0)
