@@ -38,7 +38,7 @@ def go_environment() -> dict[str, str]:
 
 def kubectl_directory() -> Path:
     """Directory that holds ``helm`` and ``kubectl``."""
-    return _layer(versions.KUBECTL_WHEEL)
+    return _layer(versions.CHOSEN.kubectl_wheel)
 
 
 def helm_3() -> Path:
