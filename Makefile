@@ -12,6 +12,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gpufleet
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest --durations=10
 TESTBED := PYTHONPATH=tests $(PY) -m testbed
+# Which versions the test bed runs: current, or next with VERSIONS=next.
+export GPUFLEET_BED_VERSIONS := $(or $(VERSIONS),$(GPUFLEET_BED_VERSIONS))
 
 .PHONY: help
 help: ## Show this list
@@ -32,7 +34,13 @@ test-unit: .venv/.stamp ## The unit tests alone (seconds)
 	@$(PYTEST) tests/unit
 
 .PHONY: test-all
-test-all: lint test lint-next ## lint, test, and ansible-test on the newest ansible-core and Python
+test-all: lint test lint-next test-next ## lint, test, and both again on later versions of what they run on
+
+.PHONY: test-next
+test-next: export GPUFLEET_BED_VERSIONS := next
+test-next: .venv/.stamp
+	@$(TESTBED) build
+	@$(PYTEST) $(wildcard tests/testbed_tests tests/e2e)
 
 .PHONY: lint
 lint: .venv/.stamp ## Every static check, ansible-test sanity and units among them
@@ -49,7 +57,7 @@ generate: .venv/.stamp ## Write the argument specs and the page of variables fro
 	@$(PY) tools/generate.py
 
 .PHONY: bed-up
-bed-up: .venv/.stamp ## Start the test bed, building what is missing
+bed-up: .venv/.stamp ## Start the test bed, building what is missing; VERSIONS=next: of later versions
 	@$(TESTBED) up
 
 .PHONY: bed-down

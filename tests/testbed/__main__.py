@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(run.__name__.strip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run in (_up, _down, _status, _reset):
-            command.add_argument("--name", default=default_name(), help="which bed (default: $GPUFLEET_BED or default)")
+            command.add_argument("--name", default=default_name(), help=f"which bed (default: {default_name()})")
         if run is _up:
             command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="see settings.py")
         if run is _down:

@@ -41,8 +41,8 @@ def manifests(component: str) -> list[Path]:
 
 def export(target: Path) -> None:
     """Copy everything built to ``target``, to be named by GPUFLEET_BED_BIN elsewhere."""
-    for name, directory in _directories().items():
-        shutil.copytree(directory, target / name, dirs_exist_ok=True)
+    for component in COMPONENTS:
+        shutil.copytree(_directories()[component.name], _exported(target, component), dirs_exist_ok=True)
 
 
 def module_directory(component: Component) -> Path:
@@ -62,7 +62,7 @@ def cache_key(component: Component) -> str:
 
 def _directories() -> dict[str, Path]:
     if prebuilt := os.environ.get(PREBUILT):
-        return {component.name: Path(prebuilt) / component.name for component in COMPONENTS}
+        return {component.name: _exported(Path(prebuilt), component) for component in COMPONENTS}
     entries = {
         part.name: cache.cache_root() / "bed" / f"{part.name}-{part.version}-{cache_key(part)}" for part in COMPONENTS
     }
@@ -70,6 +70,11 @@ def _directories() -> dict[str, Path]:
         with cache.exclusive(cache.cache_root() / "build.lock"):
             _build_missing(entries)
     return entries
+
+
+def _exported(target: Path, component: Component) -> Path:
+    """Named by version: one directory can hold the components of both sets of versions."""
+    return target / f"{component.name}-{component.version}"
 
 
 def _build_missing(entries: dict[str, Path]) -> None:
