@@ -35,7 +35,7 @@ SUPPORTED: dict[str, Supported] = {
 }
 
 #: Versions of Kubernetes by that of KEDA: its ``operate/cluster.md``, and 1.37 because the test bed runs it with 2.21.
-_KUBERNETES_OF_KEDA = {
+_KUBERNETES_OF_KEDA: dict[Optional[tuple[int, int]], Supported] = {
     (2, 20): Supported((1, 33), (1, 35), "KEDA 2.20 is not tested on it"),
     (2, 21): Supported((1, 34), (1, 37), "KEDA 2.21 is not tested on it"),
 }
