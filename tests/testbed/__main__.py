@@ -52,14 +52,14 @@ def _up(arguments: argparse.Namespace) -> None:
 
 
 def _usage(bed: Bed) -> str:
-    option = "" if bed.name == "default" else f" --name {bed.name}"
+    own = "" if bed.name == "default" else f" GPUFLEET_BED={bed.name}"
     return f"""
 The bed {bed.name!r} is up: {bed.api_url}, Prometheus {bed.prometheus_url}
-  export KUBECONFIG={bed.kubeconfigs["converge"]} PATH={bed.tools}:$PATH
+  export KUBECONFIG={bed.kubeconfigs["converge"]} PATH={bed.tools}:$PATH{own}
   kubectl get nodes,pods -A
   ansible-playbook gpufleet.llm.site -i inventories/local
-  python -m testbed status{option}
-  python -m testbed down{option}"""
+  python -m testbed status
+  python -m testbed down"""
 
 
 def _down(arguments: argparse.Namespace) -> None:
