@@ -13,6 +13,8 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest --durations=10
 TESTBED := PYTHONPATH=tests $(PY) -m testbed
 MOLECULE := PYTHONPATH=tests:tools $(PY) -m e2e.scenarios
+# Which versions the test bed runs: current, or next with VERSIONS=next.
+export GPUFLEET_BED_VERSIONS := $(or $(VERSIONS),$(GPUFLEET_BED_VERSIONS))
 
 .PHONY: help
 help: ## Show this list
@@ -39,7 +41,13 @@ test-unit: .venv/.stamp ## The unit tests alone (seconds)
 	@$(PYTEST) tests/unit
 
 .PHONY: test-all
-test-all: lint test lint-next ## lint, test, and ansible-test on the newest ansible-core and Python
+test-all: lint test lint-next test-next ## lint, test, and both again on later versions of what they run on
+
+.PHONY: test-next
+test-next: export GPUFLEET_BED_VERSIONS := next
+test-next: .venv/.stamp
+	@$(TESTBED) build
+	@$(PYTEST) $(wildcard tests/testbed_tests tests/e2e)
 
 .PHONY: lint
 lint: .venv/.stamp ## Every static check, ansible-test sanity and units among them
@@ -61,7 +69,7 @@ generate-rbac: .venv/.stamp ## Write the roles in docs/rbac from the calls that 
 	@export ANSIBLE_COLLECTIONS_PATH=$$($(PY) tools/stage.py); PYTHONPATH=tests:$$ANSIBLE_COLLECTIONS_PATH $(PY) -m e2e.rbac
 
 .PHONY: bed-up
-bed-up: .venv/.stamp ## Start the test bed, building what is missing
+bed-up: .venv/.stamp ## Start the test bed, building what is missing; VERSIONS=next: of later versions
 	@$(TESTBED) up
 
 .PHONY: bed-down

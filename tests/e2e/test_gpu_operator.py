@@ -124,7 +124,7 @@ def test_another_helm_takes_the_release_over_as_it_is(story: Story) -> None:
 
 
 @pytest.mark.parametrize(
-    ("helm", "version"), [(toolchain.helm_3, versions.HELM_3), (lambda: HELM, versions.HELM)], ids=["3", "4"]
+    ("helm", "version"), [(toolchain.helm_3, versions.HELM_3), (lambda: HELM, versions.CHOSEN.helm)], ids=["3", "4"]
 )
 def test_both_major_versions_of_helm_are_what_they_are_called(helm: Callable[[], Path], version: str) -> None:
     shown = subprocess.run([helm(), "version", "--short"], check=True, capture_output=True, text=True).stdout

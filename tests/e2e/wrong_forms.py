@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Forms of Karpenter's objects that the design document and older guides show, and what the API server says to them.
 
-The server is 1.35 with the definitions of karpenter-provider-aws v1.14.3. Of two forms it says nothing: of these the
-declaration is the only guard.
+The server is 1.35 with the definitions of karpenter-provider-aws v1.14.3, or 1.37 with those of v1.15.1. Of two forms
+it says nothing: of these the declaration is the only guard.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ _NODE = "spec.template.spec"
 
 @dataclass(frozen=True)
 class WrongForm:
-    """A change to a right object, and the text of the server; a value of None removes a field."""
+    """A change to a right object, and the text of the server; a value of None removes a field.
+
+    ``taken_by`` names the versions of the bed whose server takes it.
+    """
 
     name: str
     kind: str
     field: str
     value: Any
     said: str
+    taken_by: str = ""
 
     def of(self, right: Json) -> Json:
         """The right object in this wrong form."""
@@ -112,7 +116,7 @@ WRONG_FORMS = (
     ),
     WrongForm(
         "no time to consolidate", "NodePool", "spec.disruption.consolidateAfter", None,
-        "spec.disruption.consolidateAfter: Required value",
+        "spec.disruption.consolidateAfter: Required value", taken_by="next",
     ),
     WrongForm(
         "a fixed count with a weight", "NodePool", "spec.replicas", 1,

@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(run.__name__.strip("_"), help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         if run in (_up, _down, _status, _reset):
-            command.add_argument("--name", default=default_name(), help="which bed (default: $GPUFLEET_BED or default)")
+            command.add_argument("--name", default=default_name(), help=f"which bed (default: {default_name()})")
         if run is _up:
             command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="see settings.py")
         if run is _down:
@@ -52,14 +52,14 @@ def _up(arguments: argparse.Namespace) -> None:
 
 
 def _usage(bed: Bed) -> str:
-    option = "" if bed.name == "default" else f" --name {bed.name}"
+    own = "" if bed.name == "default" else f" GPUFLEET_BED={bed.name}"
     return f"""
 The bed {bed.name!r} is up: {bed.api_url}, Prometheus {bed.prometheus_url}
-  export KUBECONFIG={bed.kubeconfigs["converge"]} PATH={bed.tools}:$PATH
+  export KUBECONFIG={bed.kubeconfigs["converge"]} PATH={bed.tools}:$PATH{own}
   kubectl get nodes,pods -A
   ansible-playbook gpufleet.llm.site -i inventories/local
-  python -m testbed status{option}
-  python -m testbed down{option}"""
+  python -m testbed status
+  python -m testbed down"""
 
 
 def _down(arguments: argparse.Namespace) -> None:

@@ -24,7 +24,8 @@ class Bed:
     kube-system, by which a cluster is told from others. ``processes`` is how they were when ``up`` ended:
     ``python -m testbed status`` shows how they are. ``pod_network`` is ``127.A``: a pod of the vLLM stand-in
     with the address 10.A.B.C listens on 127.A.B.C. ``vllm_journal`` is the file to which that stand-in appends
-    what happens to its pods, one JSON object a line. ``tools`` is the directory of helm and kubectl.
+    what happens to its pods, one JSON object a line. ``tools`` is the directory of helm and kubectl. ``versions``
+    is the part of ``versions.py`` that it runs, with its name.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Bed:
     pod_network: str
     vllm_journal: str
     tools: str
+    versions: Mapping[str, str]
     settings: Mapping[str, Any]
     processes: tuple[Mapping[str, Any], ...]
 

@@ -23,7 +23,7 @@ from testbed.versions import COMPONENTS, Component
 PREBUILT = "GPUFLEET_BED_BIN"
 """Environment variable: a directory that ``export`` wrote, used instead of building."""
 
-_MODULES = Path(__file__).parent / "components"
+MODULES = Path(__file__).parent / "components"
 # No paths, no version-control stamp: the same sources give the same bytes on every machine.
 _FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly")
 
@@ -41,13 +41,19 @@ def manifests(component: str) -> list[Path]:
 
 def export(target: Path) -> None:
     """Copy everything built to ``target``, to be named by GPUFLEET_BED_BIN elsewhere."""
-    for name, directory in _directories().items():
-        shutil.copytree(directory, target / name, dirs_exist_ok=True)
+    for component in COMPONENTS:
+        shutil.copytree(_directories()[component.name], _exported(target, component), dirs_exist_ok=True)
+
+
+def module_directory(component: Component) -> Path:
+    """Where the component's ``go.mod`` is: in ``components/next`` when it differs from that of the current versions."""
+    usual = component in versions.components(versions.CURRENT)
+    return (MODULES if usual else MODULES / versions.NEXT.name) / component.name
 
 
 def cache_key(component: Component) -> str:
     """Digest of all that decides the bytes of a component's executables."""
-    directory = _MODULES / component.name
+    directory = module_directory(component)
     digest = hashlib.sha256(repr((component, versions.GO, _FLAGS)).encode())
     for name in ("go.mod", "go.sum"):
         digest.update((directory / name).read_bytes())
@@ -56,7 +62,10 @@ def cache_key(component: Component) -> str:
 
 def _directories() -> dict[str, Path]:
     if prebuilt := os.environ.get(PREBUILT):
-        return {component.name: Path(prebuilt) / component.name for component in COMPONENTS}
+        exported = {component.name: _exported(Path(prebuilt), component) for component in COMPONENTS}
+        if missing := [path.name for path in exported.values() if not path.is_dir()]:
+            raise ValueError(f"{PREBUILT}={prebuilt}: holds no {', '.join(missing)}")
+        return exported
     entries = {
         part.name: cache.cache_root() / "bed" / f"{part.name}-{part.version}-{cache_key(part)}" for part in COMPONENTS
     }
@@ -64,6 +73,11 @@ def _directories() -> dict[str, Path]:
         with cache.exclusive(cache.cache_root() / "build.lock"):
             _build_missing(entries)
     return entries
+
+
+def _exported(target: Path, component: Component) -> Path:
+    """Named by version: one directory can hold the components of both sets of versions."""
+    return target / f"{component.name}-{component.version}"
 
 
 def _build_missing(entries: dict[str, Path]) -> None:
@@ -94,7 +108,7 @@ def _link_flags(component: Component) -> list[str]:
 
 def _go(component: Component, *arguments: str) -> str:
     result = subprocess.run(
-        ["go", *arguments], cwd=_MODULES / component.name, env=go_environment(), capture_output=True, text=True
+        ["go", *arguments], cwd=module_directory(component), env=go_environment(), capture_output=True, text=True
     )
     if result.returncode:
         raise SystemExit(f"\n{result.stderr}go {arguments[0]} of {component.name} failed")
@@ -120,8 +134,8 @@ class _Progress:
 
 def lock(component: Component) -> None:
     """Write the component's go.mod and go.sum anew for its version in the table."""
-    directory = _MODULES / component.name
-    directory.mkdir(exist_ok=True)
+    directory = module_directory(component)
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "go.sum").unlink(missing_ok=True)
     language = ".".join(versions.GO.split(".")[:2])
     (directory / "go.mod").write_text(f"module gpufleet.io/testbed/components/{component.name}\n\ngo {language}\n")
@@ -131,7 +145,7 @@ def lock(component: Component) -> None:
         _go(component, "mod", "edit", "-require", f"{component.module}@{component.version}")
         _go(component, "mod", "download", component.module)
     for binary in component.binaries:
-        _go(component, "get", "-mod=mod", "-tool", f"{binary.package}@{component.version}")
+        _go(component, "get", "-tool", f"{binary.package}@{component.version}")
 
 
 def _copy_replaces(component: Component) -> None:

@@ -16,6 +16,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.versions import CHOSEN, CURRENT
+
 HOST = "127.0.0.1"
 NAMES = (
     "etcd",
@@ -49,7 +51,8 @@ def bed_directory(name: str) -> Path:
 
 
 def default_name() -> str:
-    return os.environ.get("GPUFLEET_BED") or "default"
+    """That of GPUFLEET_BED; else beds of later versions have another name, so that both can be up."""
+    return os.environ.get("GPUFLEET_BED") or ("default" if CHOSEN == CURRENT else CHOSEN.name)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from testbed import build, configs, limits, objects, pki, process, programs, readiness, toolchain
+from testbed import build, configs, limits, objects, pki, process, programs, readiness, toolchain, versions
 from testbed.api import Api, resource_path
 from testbed.bed import Bed
 from testbed.cache import cache_root, exclusive
@@ -29,9 +30,10 @@ def up(name: str, settings: Settings) -> Bed:
     """Bring the bed up, or what is missing of it, and return it when all of it is ready.
 
     What runs already with the same command line and configuration is left alone, also when an earlier ``up``
-    was killed. A bed of which nothing runs any more starts empty.
+    was killed. A bed of which nothing runs any more starts empty. Raises ValueError when it runs other versions.
     """
     report = _reporter()
+    _require_same_versions(bed_directory(name))
     binaries = build.executables()
     tools = toolchain.kubectl_directory()
     with exclusive(_lock(name)):
@@ -118,6 +120,18 @@ def _claim(name: str, settings: Settings, binaries: Mapping[str, Path]) -> tuple
     return layout, files
 
 
+def _require_same_versions(directory: Path) -> None:
+    """Programs of other versions would start on data that theirs may not read."""
+    file, chosen = directory / "bed.json", versions.CHOSEN.name
+    up = file.is_file() and process.running(directory)
+    runs = json.loads(file.read_text())["versions"]["name"] if up else chosen
+    if runs != chosen:
+        raise ValueError(
+            f"bed {directory.name!r}: runs the versions {runs!r}, not {chosen!r}. "
+            f"Take it down first, or set {versions.CHOICE}={runs}"
+        )
+
+
 def _taken_numbers() -> set[int]:
     directories = {each.directory for each in process.all_running()}
     return {_number(directory) for directory in directories if _number_file(directory).is_file()}
@@ -155,7 +169,7 @@ def _reporter() -> Callable[[str], None]:
 
 
 def _describe(layout: Layout, settings: Settings, admin: Api, tools: Path, wanted: Sequence[Program]) -> Bed:
-    versions = {program.name: program.version for program in wanted}
+    version_of = {program.name: program.version for program in wanted}
     kube_system = admin.get(resource_path("v1", "namespaces", name="kube-system"))
     return Bed(
         name=layout.name,
@@ -170,6 +184,7 @@ def _describe(layout: Layout, settings: Settings, admin: Api, tools: Path, wante
         pod_network=layout.pod_network,
         vllm_journal=str(layout.vllm_journal),
         tools=str(tools),
+        versions=asdict(versions.CHOSEN),
         settings=vars(settings),
         processes=tuple(
             {
@@ -177,7 +192,7 @@ def _describe(layout: Layout, settings: Settings, admin: Api, tools: Path, wante
                 "pid": each.pid,
                 "start_ticks": each.start_ticks,
                 "log": str(process.log_path(layout.directory, each.name)),
-                "version": versions[each.name],
+                "version": version_of[each.name],
             }
             for each in process.running(layout.directory).values()
         ),

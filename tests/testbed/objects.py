@@ -87,7 +87,7 @@ def _load(manifest: Path) -> Json:
 
 
 def _keda_labels() -> dict[str, str]:
-    return _chart_labels("keda", versions.KEDA) | {
+    return _chart_labels("keda", versions.CHOSEN.keda) | {
         "app.kubernetes.io/name": "keda-operator",
         "app.kubernetes.io/component": "operator",
         "app.kubernetes.io/part-of": "keda-operator",
@@ -111,7 +111,7 @@ def _items(layout: Layout) -> Iterator[Json]:
     yield from _rights()
     yield from _external_metrics(layout)
     yield _webhooks(layout)
-    yield _installed("karpenter", "kube-system", _chart_labels("karpenter", versions.KARPENTER))
+    yield _installed("karpenter", "kube-system", _chart_labels("karpenter", versions.CHOSEN.karpenter))
     yield _installed("keda-operator", KEDA_NAMESPACE, _keda_labels())
     yield _gpu_ready_rule()
 
@@ -201,7 +201,7 @@ def _webhooks(layout: Layout) -> Json:
         "admissionregistration.k8s.io/v1",
         "ValidatingWebhookConfiguration",
         "keda-admission",
-        labels=_chart_labels("keda", versions.KEDA),
+        labels=_chart_labels("keda", versions.CHOSEN.keda),
         webhooks=[
             {
                 "name": f"{name}.kb.io",

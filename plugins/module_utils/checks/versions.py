@@ -24,14 +24,20 @@ class Supported:
     why: str
 
 
-#: What the test bed runs, and what the component's own authors test: KEDA 2.20 ``operate/cluster.md``; durations in
+#: What the test bed runs, current and next, and what the component's own authors test: durations in
 #: ``karpenter.sh/do-not-disrupt`` since Karpenter 1.12; ``vllm:num_requests_waiting_by_reason`` since vLLM 0.20.
 SUPPORTED: dict[str, Supported] = {
-    "Kubernetes": Supported((1, 33), (1, 35), "KEDA 2.20 is not tested on it"),
-    "KEDA": Supported((2, 20), (2, 20), "its fields and conditions are read as in that version"),
-    "Karpenter": Supported((1, 12), (1, 14), "older ones do not know a duration in karpenter.sh/do-not-disrupt"),
+    "Kubernetes": Supported((1, 33), (1, 37), "KEDA is not tested on it"),
+    "KEDA": Supported((2, 20), (2, 21), "its fields and conditions are read as in these versions"),
+    "Karpenter": Supported((1, 12), (1, 15), "older ones do not know a duration in karpenter.sh/do-not-disrupt"),
     "GPU Operator": Supported((26, 7), (26, 7), "its values and conditions are those of that version"),
     "vLLM": Supported((0, 20), (0, 33), "older ones do not have the metrics that scaling needs"),
+}
+
+#: Versions of Kubernetes by that of KEDA: its ``operate/cluster.md``, and 1.37 because the test bed runs it with 2.21.
+_KUBERNETES_OF_KEDA: dict[Optional[tuple[int, int]], Supported] = {
+    (2, 20): Supported((1, 33), (1, 35), "KEDA 2.20 is not tested on it"),
+    (2, 21): Supported((1, 34), (1, 37), "KEDA 2.21 is not tested on it"),
 }
 
 
@@ -41,7 +47,9 @@ _DECLARED = {"gpu_operator": "GPU Operator", "karpenter": "Karpenter", "keda": "
 
 def version_findings(found: Mapping[str, Optional[str]]) -> list[Finding]:
     """One finding for each product of SUPPORTED that runs outside its range, or does not say its version (None)."""
-    return [finding for name, version in found.items() for finding in _running(name, version)]
+    keda = _minor(found.get("KEDA"))
+    supported = {**SUPPORTED, "Kubernetes": _KUBERNETES_OF_KEDA.get(keda, SUPPORTED["Kubernetes"])}
+    return [finding for name, version in found.items() for finding in _running(name, version, supported[name])]
 
 
 def declared_findings(declared: Mapping[str, str]) -> list[Finding]:
@@ -60,21 +68,25 @@ def declared_findings(declared: Mapping[str, str]) -> list[Finding]:
     ]
 
 
-def _running(name: str, version: Optional[str]) -> list[Finding]:
-    supported = SUPPORTED[name]
+def _running(name: str, version: Optional[str], supported: Supported) -> list[Finding]:
     tested = _tested(supported)
-    if not _VERSION.match(version or ""):
+    if _minor(version) is None:
         fix = f"Tested is {tested}."
         return [Finding("unknown-version", Severity.INFO, "does not say its version", object=name, fix=fix)]
-    if _within(version or "", supported):
+    if _within(version, supported):
         return []
     message = f"version {version} is outside {tested}, and {supported.why}"
     return [Finding("unsupported-version", Severity.WARNING, message, object=name, fix=f"Run {tested}.")]
 
 
-def _within(version: str, supported: Supported) -> bool:
-    match = _VERSION.match(version)
-    return match is not None and supported.first <= (int(match.group(1)), int(match.group(2))) <= supported.last
+def _minor(version: Optional[str]) -> Optional[tuple[int, int]]:
+    match = _VERSION.match(version or "")
+    return (int(match.group(1)), int(match.group(2))) if match else None
+
+
+def _within(version: Optional[str], supported: Supported) -> bool:
+    minor = _minor(version)
+    return minor is not None and supported.first <= minor <= supported.last
 
 
 def _tested(supported: Supported) -> str:

@@ -18,9 +18,11 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Sever
     [
         pytest.param("Kubernetes", "v1.33.0", [], id="first"),
         pytest.param("Kubernetes", "v1.35.4-eks-5e0fdde", [], id="last, with a suffix"),
-        pytest.param("Kubernetes", "v1.36.0", ["unsupported-version"], id="above"),
+        pytest.param("Kubernetes", "v1.38.0", ["unsupported-version"], id="above"),
         pytest.param("Kubernetes", "v1.4.0", ["unsupported-version"], id="numbers, not text"),
         pytest.param("KEDA", "2.20.2", [], id="KEDA"),
+        pytest.param("KEDA", "2.21.0", [], id="next KEDA"),
+        pytest.param("Karpenter", "1.15.0", [], id="next Karpenter"),
         pytest.param("KEDA", "2.19.0", ["unsupported-version"], id="older KEDA"),
         pytest.param("Karpenter", None, ["unknown-version"], id="says nothing"),
         pytest.param("Karpenter", "latest", ["unknown-version"], id="says nothing useful"),
@@ -32,10 +34,27 @@ def test_version(name: str, version: str | None, findings: list[str]) -> None:
     assert [finding.id for finding in version_findings({name: version})] == findings
 
 
+@pytest.mark.parametrize(
+    ("keda", "tested"),
+    [
+        pytest.param("2.20.2", ["1.33", "1.34", "1.35"], id="current"),
+        pytest.param("2.21.0", ["1.34", "1.35", "1.36", "1.37"], id="next"),
+        pytest.param(None, ["1.33", "1.34", "1.35", "1.36", "1.37"], id="unknown"),
+    ],
+)
+def test_the_versions_of_kubernetes_are_those_of_the_keda_that_runs(keda: str | None, tested: list[str]) -> None:
+    def is_tested(version: str) -> bool:
+        found = version_findings({"KEDA": keda, "Kubernetes": f"v{version}.1"})
+        return not [finding for finding in found if finding.object == "Kubernetes"]
+
+    assert [version for version in (f"1.{minor}" for minor in range(30, 40)) if is_tested(version)] == tested
+
+
 def test_the_line_says_what_is_tested_and_why() -> None:
-    (older,), (newer,) = version_findings({"KEDA": "2.19.0"}), version_findings({"Kubernetes": "v1.36.0"})
+    (older,) = version_findings({"KEDA": "2.19.0"})
+    (newer,) = version_findings({"KEDA": "2.20.2", "Kubernetes": "v1.36.0"})
     assert older.severity is newer.severity is Severity.WARNING
-    assert older.line().startswith("KEDA: version 2.19.0 is outside 2.20, and ")
+    assert older.line().startswith("KEDA: version 2.19.0 is outside 2.20 to 2.21, and ")
     assert (
         newer.line()
         == "Kubernetes: version v1.36.0 is outside 1.33 to 1.35, and KEDA 2.20 is not tested on it. Run 1.33 to 1.35."
