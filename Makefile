@@ -60,7 +60,7 @@ lint-next: .venv/.stamp
 	@$(CACHE)/venv-core-2.21/bin/python tools/ansible_test.py sanity units
 
 .PHONY: generate
-generate: .venv/.stamp ## Write the argument specs and the page of variables from the fleet's dataclasses
+generate: .venv/.stamp ## Write what follows from the fleet's dataclasses: argument specs, role pages, variables, survey
 	@$(PY) tools/generate.py
 
 .PHONY: generate-rbac
@@ -87,8 +87,7 @@ bench: .venv/.stamp ## Measure: counts fail, times are printed
 
 .PHONY: build
 build: .venv/.stamp ## Build the collection artefact into build/
-	@cd "$$($(PY) tools/stage.py)/ansible_collections/gpufleet/llm"; \
-	  $(CURDIR)/.venv/bin/ansible-galaxy collection build --force --output-path $(CURDIR)/build
+	@$(PY) tools/artefact.py
 
 .PHONY: clean
 clean: ## Stop every test bed and remove all that make wrote into the checkout (the cache stays)

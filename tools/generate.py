@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write what follows from the fleet's dataclasses: argument specs of the roles and the page of variables.
+"""Write what follows from the fleet's dataclasses: argument specs and pages of the roles, the variables, AWX's survey.
 
 `generate.py` writes, `generate.py --check` only tells which files are stale.
 """
@@ -32,6 +32,9 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import TYPES, VARIABLES  # noqa: E402
 from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import format_duration  # noqa: E402
 
+import role_pages  # noqa: E402
+import survey  # noqa: E402
+
 NOTE = "Written by tools/generate.py from plugins/module_utils/fleet/types.py."
 TITLES = {
     "cluster": "The cluster.",
@@ -39,7 +42,7 @@ TITLES = {
     "models": "The models.",
     "versions": "Versions of the components.",
 }
-APPLY_OPTIONS = {
+APPLY_OPTIONS: dict[str, dict[str, Any]] = {
     "prune": {"type": "bool", "default": False, "description": "Delete objects of this role that are not declared."},
     "force_conflicts": {"type": "bool", "default": False, "description": "Take over fields that others own."},
 }
@@ -190,9 +193,9 @@ def role_options(role: str) -> dict[str, Any]:
 def argument_spec(role: str) -> str:
     """Content of a role's meta/argument_specs.yml."""
     title = ROLES[role]["title"]
-    entries = {"main": _entry_point(role, title, role_options(role))}
+    entries = {"main": _entry_point(role, [title, *role_pages.ABOUT[role]], role_options(role))}
     if options := uninstall_options(role):
-        entries["uninstall"] = _entry_point(role, f"{title}: taken away again", options)
+        entries["uninstall"] = _entry_point(role, [f"{title}: taken away again"], options)
     text = yaml.dump({"argument_specs": entries}, Dumper=_Dumper, sort_keys=False, width=120)
     return f"---\n# {NOTE}\n{text}"
 
@@ -209,37 +212,37 @@ def uninstall_options(role: str) -> dict[str, Any]:
     return {**options, "uninstall_timeout": {"type": "str", "default": spec["wait"], "description": description}}
 
 
-def _entry_point(role: str, title: str, options: dict[str, Any]) -> dict[str, Any]:
+def _entry_point(role: str, about: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """``about`` begins with the title, which has no full stop."""
+    title, *more = about
     prefixed = {f"{role}_{name}": option for name, option in options.items()}
-    return {"short_description": title, "description": [f"{title}."], "options": prefixed}
+    return {"short_description": title, "description": [f"{title}.", *more], "options": prefixed}
 
 
 def variables_page() -> str:
-    """Content of docs/variables.md: every variable of the declaration, one table a record."""
-    lines = [f"<!-- {NOTE} -->", "# Variables", ""]
+    """Content of the guide on variables: every one of the declaration, one table a record."""
+    label = "ansible_collections.gpufleet.llm.docsite.variables"
+    lines = [f".. {NOTE}", "", f".. _{label}:", "", "Variables", "=========", ""]
     for key, variable in VARIABLES.items():
         kind = TYPES[key]
         record = kind.item if isinstance(kind, ListOf) else kind
         assert isinstance(record, Record)
-        lines += [f"## {variable}", "", *_table(record, ""), ""]
+        lines += [variable, "-" * len(variable), "", ".. list-table::", "   :header-rows: 1", ""]
+        for row in (("Key", "What it is", "Allowed", "Default"), *_rows(record, "")):
+            lines += [f"   {' ' if at else '*'} - {cell}".rstrip() for at, cell in enumerate(row)]
+        lines.append("")
     return "\n".join(lines)
 
 
-def _table(record: Record, prefix: str) -> Iterator[str]:
-    yield "| key | what it is | allowed | default |"
-    yield "|---|---|---|---|"
-    yield from _rows(record, prefix)
-
-
-def _rows(record: Record, prefix: str) -> Iterator[str]:
+def _rows(record: Record, prefix: str) -> Iterator[tuple[str, str, str, str]]:
     for entry in fields(record.cls):
         kind: FieldType = entry.metadata["type"]
         listed = isinstance(kind, ListOf) and not isinstance(kind, OneOrMore)
         inner = kind.item if isinstance(kind, ListOf) and listed else kind
         name = f"{prefix}{entry.name}" + ("[]" if listed else "")
-        text = re.sub(r"C\(([^)]*)\)", r"`\1`", entry.metadata["doc"])
+        text = re.sub(r"C\(([^)]*)\)", r"``\1``", entry.metadata["doc"])
         allowed = "" if isinstance(inner, Record) else inner.describe()
-        yield f"| `{name}` | {text} | {allowed} | {_default(entry, kind)} |"
+        yield f"``{name}``", text, allowed, _default(entry, kind)
         if isinstance(inner, Record):
             yield from _rows(inner, f"{name}.")
 
@@ -254,14 +257,17 @@ def _default(entry: Field[Any], kind: FieldType) -> str:
     if any(is_dataclass(part) for part in values):
         return "one node at a time for drift"
     if isinstance(kind, Duration):
-        return f"`{format_duration(value)}`"
-    return ", ".join(f"`{part.value if isinstance(part, Enum) else part}`" for part in values)
+        return f"``{format_duration(value)}``"
+    return ", ".join(f"``{part.value if isinstance(part, Enum) else part}``" for part in values)
 
 
 def main(arguments: list[str]) -> int:
     """Write or check every generated file; the number of stale ones when checking."""
     wanted: dict[Path, str] = {ROOT / f"roles/{role}/meta/argument_specs.yml": argument_spec(role) for role in ROLES}
-    wanted[ROOT / "docs/variables.md"] = variables_page()
+    wanted[ROOT / "docs/docsite/rst/variables.rst"] = variables_page()
+    wanted[ROOT / "examples/awx-project/survey.json"] = survey.page(APPLY_OPTIONS["prune"]["description"])
+    for role, spec in ROLES.items():
+        wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, spec["title"], role_options(role), NOTE)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in arguments:
         for path in stale:

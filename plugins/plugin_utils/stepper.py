@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any, Optional
@@ -33,6 +34,9 @@ class Stepper(ActionBase):
     another step makes sense), ``timeout_s`` (its option ``timeout``), ``patience_s`` (how long to go on although the
     verdict is ``broken``) and ``msg`` (why it is not done). A further step gets the time that is left as its
     ``timeout``. The result is that of the last step, with ``waited_s``; it fails when time or patience runs out.
+
+    It also ends with the run: ansible-core 2.19 puts workers into sessions of their own (executor/process/worker.py),
+    where the kill of ansible-runner 2.4 for the process group of a cancelled run (runner.py) does not reach them.
     """
 
     _supports_check_mode = True
@@ -40,11 +44,13 @@ class Stepper(ActionBase):
 
     clock = staticmethod(time.monotonic)
     sleep = staticmethod(time.sleep)
+    parent = staticmethod(os.getppid)
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[dict[str, Any]] = None) -> Result:
         """Take steps until the module is done, has failed for good, or has no time left."""
         super().run(tmp, task_vars)
         self._variables, self._started, self._shown = task_vars or {}, self.clock(), ("", 0.0)
+        self._controller = self.parent()
         step = self._first()
         if not step.get("failed"):
             step = _would_wait(step) if self._task.check_mode else self._go_on(step)
@@ -69,6 +75,8 @@ class Stepper(ActionBase):
                 return {**step, "failed": True, "msg": f"{step['msg']} Gave up after {format_duration(total)}."}
             self._show(said, total)
             self.sleep(min(pause, left))
+            if self.parent() != self._controller:
+                return {**step, "failed": True, "msg": "The run has been killed."}
             answer = self._step({**self._task.args, "timeout": f"{max(int(left), 0)}s"})
             if not answer.get("failed"):
                 step, worked, said, pause = answer, self._elapsed(), answer["progress"], answer["next"]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import stage
+import artefact as tool
 
 BIN = Path(sys.executable).parent
 
@@ -42,10 +41,7 @@ class Installed:
 
 @pytest.fixture(scope="session")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artefact")
-    build = [str(BIN / "ansible-galaxy"), "collection", "build", "--output-path", str(folder)]
-    subprocess.run(build, cwd=stage.stage(), check=True, capture_output=True)
-    return next(folder.glob("*.tar.gz"))
+    return tool.build(tmp_path_factory.mktemp("artefact"))
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +54,5 @@ def artefact_names(artefact: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def installed(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     collections = tmp_path_factory.mktemp("elsewhere")
-    beside = "ansible_collections/kubernetes"
-    shutil.copytree(stage.COLLECTIONS / beside, collections / beside)
-    there = Installed(collections)
-    done = there.run("ansible-galaxy", "collection", "install", "--offline", "-p", str(collections), str(artefact))
-    assert done.returncode == 0, done.stderr
-    return there
+    tool.install(artefact, collections)
+    return Installed(collections)

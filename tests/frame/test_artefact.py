@@ -31,6 +31,7 @@ SHIPPED = [
     "changelogs/fragments/*.yml",
     "plugins/*.py",
     "roles/*.yml",
+    "roles/*/README.md",
     "playbooks/*.yml",
     "docs/*.rst",
     "docs/*.md",

@@ -144,6 +144,14 @@ def test_the_module_decides_when_to_look_again(monkeypatch: pytest.MonkeyPatch) 
     assert run.pauses == [5, 39]
 
 
+def test_it_ends_when_the_run_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(step())
+    parents = iter([100, 100, 100, 1])
+    run.action.parent = lambda: next(parents)
+    assert run.result(monkeypatch)["failed"]
+    assert len(run.calls) == 3
+
+
 def test_a_first_step_that_fails_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(FAILURE)
     assert run.result(monkeypatch) == FAILURE
