@@ -11,6 +11,8 @@ PYTHON_NEXT ?= $(call find-python,python3.13)
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gpufleet
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest --durations=10
+# Tests on beds mostly wait: two workers, each with its own bed, take little more than half the time of one.
+ON_BEDS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 TESTBED := PYTHONPATH=tests $(PY) -m testbed
 MOLECULE := PYTHONPATH=tests:tools $(PY) -m e2e.scenarios
 # Which versions the test bed runs: current, or next with VERSIONS=next.
@@ -28,7 +30,8 @@ demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come 
 .PHONY: test
 test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests, molecule
 	@$(TESTBED) build
-	@$(PYTEST) $(wildcard tests/unit tests/frame tests/testbed_tests tests/e2e)
+	@$(PYTEST) tests/unit tests/frame
+	@$(PYTEST) $(ON_BEDS) tests/testbed_tests tests/e2e tests/faults
 	@$(MOLECULE)
 
 .PHONY: molecule
@@ -47,7 +50,7 @@ test-all: lint test lint-next test-next ## lint, test, and both again on later v
 test-next: export GPUFLEET_BED_VERSIONS := next
 test-next: .venv/.stamp
 	@$(TESTBED) build
-	@$(PYTEST) $(wildcard tests/testbed_tests tests/e2e)
+	@$(PYTEST) $(ON_BEDS) tests/testbed_tests tests/e2e tests/faults
 
 .PHONY: lint
 lint: .venv/.stamp ## Every static check, ansible-test sanity and units among them

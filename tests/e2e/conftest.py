@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One bed for all end-to-end tests, emptied by object where a module starts anew."""
+"""One bed a worker for all end-to-end tests, emptied by object where a module starts anew."""
 
 from __future__ import annotations
 
@@ -21,18 +21,27 @@ from testbed.bed import Bed
 from testbed.settings import Settings
 
 
+#: Modules of minutes. They go first, so that no worker is left alone with one at the end.
+_LONG = ("test_load", "test_convergence", "test_counts")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "two_beds: starts a second bed for itself")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in _LONG)
 
 
 @pytest.fixture(scope="session")
 def bed(pytestconfig: pytest.Config) -> Iterator[Bed]:
     """The shared bed. The one that GPUFLEET_BED names is its owner's, and stays up."""
     own = os.environ.get("GPUFLEET_BED")
+    name = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
     terminal = pytestconfig.pluginmanager.getplugin("capturemanager")
     with ExitStack() as stack:
         with terminal.global_and_fixture_disabled():
-            bed = lifecycle.up(own, Settings()) if own else stack.enter_context(guarded("test"))
+            bed = lifecycle.up(own, Settings()) if own else stack.enter_context(guarded(name))
         yield bed
 
 

@@ -21,9 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="module")
-def running_bed() -> Iterator[Bed]:
+def running_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
     """One bed for the tests of a module, ended with them."""
-    name = "testbed-tests"
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
     try:
         yield lifecycle.up(name, Settings())
     finally:
