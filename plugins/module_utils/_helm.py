@@ -17,14 +17,10 @@ from .findings import Finding, Severity
 from .objects.gpu_operator import CLUSTER_POLICY
 from .objects.meta import ref_of
 from .releases.charts import Install
-from .releases.obstacles import (
-    binary_finding,
-    definition_findings,
-    foreign_findings,
-    lock_finding,
-    locked_by,
-    policy_findings,
-)
+from .releases.obstacles import binary_finding, definition_findings, foreign_findings, policy_findings
+from .releases.records import as_failed, lock_finding, locked_by
+
+_MERGE = "application/merge-patch+json"
 
 
 @dataclass
@@ -42,25 +38,27 @@ class Helm:
     def obstacles(self) -> list[Finding]:
         """Everything that forbids to install or change the release, and what could not be read. Raises ClusterError.
 
-        A lock that may be dropped is a warning.
+        A lock that may be given up is a warning.
         """
         missing = [] if self.find(self.install.helm_binary or "helm") else [binary_finding(self.install)]
         return [*missing, *self._foreign(), *self._locks()]
 
     def unlock(self, check: bool) -> bool:
-        """Drop the record of a Helm that was killed, if obstacles() found one; whether there was one.
+        """Give up the record of a Helm that was killed, if obstacles() found one; whether there was one.
 
-        Raises PreflightError where the record has changed since.
+        Raises PreflightError where the record cannot be read, or has changed since.
         """
         if self._lock is None:
             return False
-        ref, version = ref_of(self._lock), self._lock["metadata"]["resourceVersion"]
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"resourceVersion": version}}
+        ref = ref_of(self._lock)
+        try:
+            patch = as_failed(self._lock, self.now())
+        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+            raise PreflightError([_still_locked(str(ref), f"is no record of Helm 3 or 4: {error}")]) from error
         query = {"dryRun": "All"} if check else {}
-        reply = self.cluster.request("DELETE", self.cluster.path(ref), query, body)
-        if not reply.ok and reply.status != 404:
-            fix = "Another Helm works on the release: run again when it has ended."
-            raise PreflightError([Finding("release-pending", Severity.ERROR, reply.message, str(ref), fix=fix)])
+        reply = self.cluster.request("PATCH", self.cluster.path(ref), query, patch, _MERGE)
+        if not reply.ok:
+            raise PreflightError([_still_locked(str(ref), reply.message)])
         return True
 
     def _foreign(self) -> list[Finding]:
@@ -82,3 +80,8 @@ class Helm:
             return error.when_denied(Severity.WARNING)
         self._lock = locked_by(records)
         return [] if self._lock is None else [lock_finding(self._lock, self.install.timeout_s, self.now())]
+
+
+def _still_locked(record: str, message: str) -> Finding:
+    fix = "See what `helm history` says of the release, then run again."
+    return Finding("release-pending", Severity.ERROR, message, record, fix=fix)

@@ -16,7 +16,7 @@ description:
   - Fails where the cluster has the component from another release or without Helm, definitions that Helm would not take
     over, a ClusterPolicy that is not of the release, or a release that another Helm may be at work on.
   - A Helm that was killed leaves a record that locks its release for ever. Where the record is older than O(timeout),
-    it is dropped. Nothing else is written.
+    it is marked as failed, as Helm itself does when it is interrupted. Nothing else is written.
 options:
   component:
     description:
@@ -74,7 +74,7 @@ extends_documentation_fragment:
   - gpufleet.llm.attributes
 attributes:
   check_mode:
-    description: Says whether a record would be dropped.
+    description: Says whether a record would be marked.
   diff_mode:
     support: none
     description: A record is Helm's own, and not readable.

@@ -60,7 +60,7 @@ def test_the_vendors_defaults_are_valid(helm: Path) -> None:
 @pytest.mark.parametrize("driver", Driver)
 @pytest.mark.parametrize("strategy", MigStrategy)
 def test_what_the_role_builds_is_valid(helm: Path, driver: Driver, strategy: MigStrategy) -> None:
-    found = rendered(helm, values(driver, strategy, [DEDICATED], {"driver": {"version": "595.91.07"}}))
+    found = rendered(helm, values(driver, strategy, [DEDICATED]))
     spec = found[CLUSTER_POLICY.kind, CLUSTER_POLICY.name]["spec"]
     assert spec["driver"]["enabled"] is spec["toolkit"]["enabled"] is (driver is Driver.OPERATOR)
     assert spec["mig"]["strategy"] == strategy.value

@@ -16,7 +16,10 @@ from ..findings import Finding, Severity
 _APPLY = ("get", "create", "patch")
 #: What every chart of ours needs of its namespace and of the cluster, by group, resource and verbs; the first is where
 #: Helm 3 and 4 keep their records. Charts bring more, which the API server refuses when Helm sends it.
-_HELM_INSIDE = (("", "secrets", ("list", "get", "create", "update", "delete")), ("apps", "deployments", _APPLY))
+_HELM_INSIDE = (
+    ("", "secrets", ("list", "get", "create", "update", "patch", "delete")),
+    ("apps", "deployments", _APPLY),
+)
 _HELM_AROUND = (
     ("", "namespaces", ("create",)),
     ("apiextensions.k8s.io", "customresourcedefinitions", _APPLY),

@@ -5,22 +5,30 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils._helm import Helm
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError, PreflightError
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
-from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref
 from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts import Install
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi, status
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, FakeApi, status
 
 pytest.importorskip("urllib3")
 pytest.importorskip("kubernetes")
 
 COMPONENT = {"app.kubernetes.io/component": "gpu-operator"}
-RECORD = Ref("v1", "Secret", "gpu-operator", "record")
+
+
+def encode(content: bytes) -> str:
+    """As a Secret holds what Helm has encoded."""
+    return base64.b64encode(base64.b64encode(content)).decode()
+
+
+RELEASE = encode(gzip.compress(b'{"info": {}}'))
 
 
 class Api(FakeApi):
@@ -34,11 +42,11 @@ class Api(FakeApi):
         if installed:
             self.kinds["nvidia.com/v1"] = {"ClusterPolicy": ("clusterpolicies", False)}
 
-    def pending(self, name: str = "record", namespace: str = "gpu-operator") -> None:
+    def pending(self, name: str = "record", namespace: str = "gpu-operator", content: str = RELEASE) -> None:
         """A Helm began ten minutes ago, and has not ended."""
         labels = {"owner": "helm", "name": "gpu-operator", "version": "1", "status": "pending-install"}
         meta = {"labels": labels, "creationTimestamp": observed.TEN_MINUTES_AGO, "resourceVersion": "7"}
-        self.add(observed.observed("v1", "Secret", name, namespace, metadata=meta))
+        self.add(observed.observed("v1", "Secret", name, namespace, metadata=meta, data={"release": content}))
 
 
 def helm(api: Api, component: str = "gpu_operator", timeout_s: int = 1200, find: Any = lambda name: name) -> Helm:
@@ -83,18 +91,20 @@ def test_definitions_of_nobody_are_in_the_way_of_the_chart_that_has_them_as_temp
     assert found(api, "karpenter") == []
 
 
-def test_the_lock_of_a_dead_helm_is_dropped_as_it_was_seen() -> None:
+def test_the_lock_of_a_dead_helm_is_given_up_as_it_was_seen() -> None:
     api = Api()
     api.pending()
+    api.fail(lambda call: call.method == "PATCH", Answer(200, {}), Answer(200, {}))
     release = helm(api, timeout_s=600)
     (finding,) = release.obstacles()
     assert finding.severity is Severity.WARNING
     assert release.unlock(check=True)
-    assert (api.writes(), RECORD in api.objects) == ([], True)
+    assert api.writes() == []
     assert release.unlock(check=False)
     (call,) = api.writes()
-    assert (call.method, RECORD in api.objects) == ("DELETE", False)
-    assert call.body and call.body["preconditions"] == {"resourceVersion": "7"}
+    assert (call.method, call.path) == ("PATCH", "/api/v1/namespaces/gpu-operator/secrets/record")
+    assert call.headers["Content-Type"] == "application/merge-patch+json"
+    assert call.body and call.body["metadata"]["resourceVersion"] == "7"
 
 
 def test_a_lock_that_moves_is_left_alone() -> None:
@@ -102,9 +112,23 @@ def test_a_lock_that_moves_is_left_alone() -> None:
     api.pending()
     release = helm(api, timeout_s=600)
     release.obstacles()
-    api.fail(lambda call: call.method == "DELETE", status(409, "the object has been modified"))
-    with pytest.raises(PreflightError, match="the object has been modified. Another Helm works on the release"):
+    api.fail(lambda call: call.method == "PATCH", status(409, "the object has been modified"))
+    with pytest.raises(PreflightError, match="the object has been modified. See what `helm history` says"):
         release.unlock(check=False)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "%%", encode(b"plain"), encode(gzip.compress(b"[]")), encode(gzip.compress(b"{}")), encode(b"\x1f\x8b\x08")],
+)
+def test_a_record_that_cannot_be_read_is_left_alone(content: str) -> None:
+    api = Api()
+    api.pending(content=content)
+    release = helm(api, timeout_s=600)
+    release.obstacles()
+    with pytest.raises(PreflightError, match="Secret gpu-operator/record: is no record of Helm 3 or 4"):
+        release.unlock(check=False)
+    assert api.writes() == []
 
 
 def test_secrets_that_may_not_be_listed_are_a_warning() -> None:

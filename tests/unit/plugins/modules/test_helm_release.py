@@ -21,11 +21,11 @@ FOREIGN = Finding(
 )
 
 
-STALE = Finding("release-pending", Severity.WARNING, "it was killed", "Secret keda/x", fix="The run drops this record.")
+STALE = Finding("release-pending", Severity.WARNING, "it was killed", "Secret keda/x", fix="It goes on.")
 
 
 class Release:
-    """In the place of the edge; a warning is a lock that may be dropped."""
+    """In the place of the edge; a warning is a lock that is given up."""
 
     found: list[Finding] = []
 
@@ -90,12 +90,12 @@ def test_another_version_is_a_warning(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "Declare 26.7." in found["warned"][0]
 
 
-def test_a_dropped_lock_is_a_change_that_is_told(
+def test_a_lock_that_is_given_up_is_a_change_that_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = result(monkeypatch, capsys, found=(STALE,), component="keda", chart_ref="keda")
     assert (found["changed"], found["name"], found["version"]) == (True, "keda", "2.20.2")
-    assert "it was killed. The run drops this record." in found["warned"][0]
+    assert "it was killed. It goes on." in found["warned"][0]
 
 
 def test_only_the_gpu_operator_may_be_ready_without_gpus(

@@ -44,6 +44,14 @@ def test_what_is_needed_anyway_is_not_optional() -> None:
     assert not call.optional
 
 
+def test_helm_needs_its_records_in_each_namespace_and_the_cluster_once() -> None:
+    calls = needed(applied=[], deleted=[], read=[], listed=[], explained=[], releases=["keda", "keda", "kube-system"])
+    asked = [(call.verb, call.target.resource, call.target.namespace) for call in calls]
+    assert len(asked) == len(set(asked))
+    assert {place for verb, what, place in asked if (verb, what) == ("update", "secrets")} == {"keda", "kube-system"}
+    assert {place for verb, what, place in asked if what == "clusterroles"} == {""}
+
+
 def test_a_review_asks_for_all_that_decides() -> None:
     assert Access("patch", DEPLOYMENTS).attributes() == {
         "verb": "patch",

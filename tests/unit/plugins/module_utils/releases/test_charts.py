@@ -70,15 +70,16 @@ def values(component: str, given: Any, *changes: tuple[str, Any]) -> dict[str, A
 
 def test_given_values_come_last_and_keep_their_nulls_and_lists() -> None:
     given = {
-        "driver": {"version": "580.1", "enabled": None},
+        "driver": {"version": "580.1"},
+        "toolkit": {"enabled": None},
         "daemonsets": {"tolerations": []},
         "gfd": {"enabled": True},
         "mig": "off",
     }
     found = values("gpu_operator", given)
-    assert found["driver"] == {"enabled": None, "version": "580.1"}
+    assert found["driver"] == {"enabled": True, "version": "580.1"}
     assert found["daemonsets"] == {"tolerations": []}
-    assert (found["gfd"], found["toolkit"], found["mig"]) == ({"enabled": True}, {"enabled": True}, "off")
+    assert (found["gfd"], found["toolkit"], found["mig"]) == ({"enabled": True}, {"enabled": None}, "off")
 
 
 def test_karpenter_on_aws_is_told_its_cluster() -> None:

@@ -1,25 +1,22 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where somebody else's component is, ours is not installed; each obstacle is named, and so is a dead Helm."""
+"""Where somebody else's component is, ours is not installed; each obstacle is named."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
 from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts import Install, Release
 from ansible_collections.gpufleet.llm.plugins.module_utils.releases.obstacles import (
     binary_finding,
     definition_findings,
     foreign_findings,
-    lock_finding,
-    locked_by,
     policy_findings,
     release_of,
 )
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import NOW, TEN_MINUTES_AGO, observed
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import observed
 
 OPERATOR = Install("gpu_operator", "gpu-operator", "./x", 1200)
 KEDA = Install("keda", "keda", "./x", 300)
@@ -87,8 +84,10 @@ def test_the_release_the_object_and_the_switch_are_named() -> None:
 )
 def test_definitions_of_others(install: Install, variable: str) -> None:
     crd = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "scaledobjects.keda.sh")
-    own, foreign = (observed(*crd, metadata=notes(release)) for release in (install.release, None))
-    assert definition_findings(install, [own]) == []
+    by_helm = {"labels": {"app.kubernetes.io/managed-by": "Helm"}}
+    own = observed(*crd, metadata={**notes(install.release), **by_helm})
+    foreign, half = observed(*crd, metadata=by_helm), observed(*crd, metadata=notes(install.release))
+    assert [len(definition_findings(install, [obj])) for obj in (own, foreign, half)] == [0, 1, 1]
     (finding,) = definition_findings(install, [foreign])
     assert (finding.id, finding.object) == ("foreign-release", "CustomResourceDefinition scaledobjects.keda.sh")
     assert f"Set {variable or 'karpenter_install_crds'} to false" in finding.fix
@@ -96,47 +95,6 @@ def test_definitions_of_others(install: Install, variable: str) -> None:
 
 def test_release_of() -> None:
     assert (release_of(operator(OTHER)), release_of(operator(None))) == (OTHER, None)
-
-
-def record(version: int, status: str) -> dict[str, Any]:
-    """What Helm keeps of a revision, ten minutes old."""
-    labels = {"owner": "helm", "name": "gpu-operator", "version": str(version), "status": status}
-    name = f"sh.helm.release.v1.gpu-operator.v{version}"
-    meta = {"labels": labels, "creationTimestamp": TEN_MINUTES_AGO}
-    return observed("v1", "Secret", name, OWN.namespace, metadata=meta)
-
-
-@pytest.mark.parametrize(
-    ("records", "named"),
-    [
-        pytest.param([], "", id="none"),
-        pytest.param([record(1, "superseded"), record(2, "deployed")], "", id="done"),
-        pytest.param([record(9, "superseded"), record(10, "pending-upgrade")], "v10", id="numbers, not text"),
-        pytest.param([record(1, "pending-install")], "v1", id="killed at the first"),
-        pytest.param([record(1, "uninstalling")], "v1", id="killed at the last"),
-        pytest.param([record(1, "pending-install"), record(2, "failed")], "", id="a later one ended"),
-    ],
-)
-def test_the_newest_record_locks(records: list[Any], named: str) -> None:
-    found = locked_by(records)
-    assert (found["metadata"]["name"].rpartition(".")[2] if found else "") == named
-
-
-@pytest.mark.parametrize(
-    ("timeout_s", "severity"), [(599, Severity.WARNING), (600, Severity.WARNING), (601, Severity.ERROR)]
-)
-def test_a_lock_that_outlived_every_helm_may_be_dropped(timeout_s: int, severity: Severity) -> None:
-    finding = lock_finding(record(3, "pending-upgrade"), timeout_s, NOW)
-    assert (finding.id, finding.severity) == ("release-pending", severity)
-    assert finding.object == "Secret gpu-operator/sh.helm.release.v1.gpu-operator.v3"
-
-
-def test_a_younger_one_says_how_long_to_wait() -> None:
-    finding = lock_finding(record(3, "pending-upgrade"), 1200, NOW)
-    assert finding.line().endswith(
-        "says pending-upgrade for 10m: another Helm is at work on the release, or was killed. Wait for it. After 10m "
-        "it is given up, and a run drops the record."
-    )
 
 
 def test_a_missing_helm_names_the_variable() -> None:

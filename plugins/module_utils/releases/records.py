@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The records in which Helm keeps what it knows of a release: one Secret a revision, the newest of which is its lock.
+
+Format and states: pkg/storage/driver/{secrets,util}.go and pkg/action/upgrade.go of Helm 3.17 and 4.1, which agree.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Optional
+
+from ..findings import Finding, Severity
+from ..objects.meta import label_of
+from ..quantity import format_duration
+from ..readiness.state import age_s, for_long, title
+
+#: Statuses of a newest record with which Helm changes nothing. Nothing ends them when Helm was killed.
+_AT_WORK = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+
+
+def locked_by(records: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
+    """The newest record of a release, where it keeps Helm from changing the release."""
+    newest = max(records, key=lambda obj: int(label_of(obj, "version") or 0), default=None)
+    return newest if newest and label_of(newest, "status") in _AT_WORK else None
+
+
+def lock_finding(record: Mapping[str, Any], timeout_s: int, now: datetime) -> Finding:
+    """Whether a record that locks a release may be given up: its Helm is dead (warning), or may be alive (error).
+
+    Helm writes the record when it starts, and waits for at most ``timeout_s`` seconds.
+    """
+    since, status = str(record["metadata"].get("creationTimestamp") or ""), label_of(record, "status")
+    says, left = f"says {status}{for_long(since, now)}", timeout_s - age_s(since, now)
+    if left <= 0:
+        message = f"{says}, longer than a Helm of this role takes: it was killed"
+        fix = "The run marks it as failed, and Helm goes on from there."
+        return Finding("release-pending", Severity.WARNING, message, title(record), fix=fix)
+    message = f"{says}: another Helm is at work on the release, or was killed"
+    fix = f"Wait for it. After {format_duration(left)} it counts as killed, and a run goes on from there."
+    return Finding("release-pending", Severity.ERROR, message, title(record), fix=fix)
+
+
+def as_failed(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """A merge patch that says of a record what an interrupted Helm says itself, and only if it is as it was seen.
+
+    Without the lock alone Helm would not be run again where the release before it has the wanted values already, and
+    what the killed one has changed would stay. Raises ValueError for a record that cannot be read.
+    """
+    release = json.loads(gzip.decompress(_decode(_decode(record["data"]["release"]))))
+    release["info"].update(status="failed", description="Its Helm was killed")
+    content = base64.b64encode(gzip.compress(json.dumps(release).encode()))
+    return {
+        "metadata": {
+            "resourceVersion": record["metadata"]["resourceVersion"],
+            "labels": {"status": "failed", "modifiedAt": str(int(now.timestamp()))},
+        },
+        "data": {"release": base64.b64encode(content).decode()},
+    }
+
+
+def _decode(text: Any) -> bytes:
+    return base64.b64decode(text, validate=True)
