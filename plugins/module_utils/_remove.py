@@ -22,6 +22,7 @@ from .converge.removal import (
     DEFINITION,
     GPU_OPERATOR,
     NAMESPACE,
+    NODE_CLASS,
     REMOVABLE,
     Object,
     Wave,
@@ -35,6 +36,7 @@ from .converge.removal import (
     kept_finding,
     makes_namespaces,
     next_wave,
+    node_class_users,
     reopened,
     roles_from,
     selector_of_cluster,
@@ -147,7 +149,7 @@ class Remover:
 
     def _refuse(self, live: Sequence[Object]) -> None:
         """Raise RemoveError for what others use, before anything is deleted."""
-        found = self._users(wave(live).delete)
+        found = [*self._users(wave(live).delete), *self._pools_of_others(live)]
         if self.component == vllm.ROLE and not self.options.check:
             found += self._scalers()
         found += self._in_definitions(live)
@@ -163,6 +165,18 @@ class Remover:
                 pods = [pod for pod in pods if not label_of(pod, MODEL_LABEL)]
             found += [in_use_finding(ref, names_of(pods), fix)] if pods else []
         return found
+
+    def _pools_of_others(self, live: Sequence[Object]) -> list[Finding]:
+        """NodePools that are not ours and make their nodes by a node class of ours."""
+        classes, refs = [obj for obj in live if obj["kind"].endswith(NODE_CLASS)], {ref_of(obj) for obj in live}
+        pools = self.cluster.list_objects("karpenter.sh/v1", "NodePool") if classes else []
+        theirs = [pool for pool in pools if ref_of(pool) not in refs]
+        fix = "Give that NodePool a node class of its own, then run again."
+        return [
+            in_use_finding(ref_of(obj), f"NodePool {name} makes its nodes by it", fix)
+            for obj in classes
+            for name in node_class_users(obj, theirs)
+        ]
 
     def _scalers(self) -> list[Finding]:
         """What would go on scaling models that are gone."""

@@ -24,7 +24,7 @@ NAMESPACE = ("v1", "Namespace")
 HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 #: Kinds of what a provider knows of its nodes end so; those of users are found by it.
-_NODE_CLASS = "NodeClass"
+NODE_CLASS = "NodeClass"
 #: In every namespace: Kubernetes v1.35 pkg/controller/{serviceaccount,certificates/rootcacertpublisher}.
 _BUILT_IN = (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
 _SHOWN = 3
@@ -98,9 +98,9 @@ def roles_from(component: str) -> list[str]:
 
 def with_node_classes(kinds: Kinds, served: Iterable[tuple[str, str]]) -> Kinds:
     """The kinds of karpenter with every node class that the cluster serves, behind the NodePools that use them."""
-    known = [kind for kind in kinds if not kind[1].endswith(_NODE_CLASS)]
+    known = [kind for kind in kinds if not kind[1].endswith(NODE_CLASS)]
     behind = known.index(("karpenter.sh/v1", "NodePool")) + 1
-    classes = sorted(kind for kind in served if kind[1].endswith(_NODE_CLASS))
+    classes = sorted(kind for kind in served if kind[1].endswith(NODE_CLASS))
     return (*known[:behind], *classes, *known[behind:])
 
 
@@ -147,12 +147,11 @@ def inhabitants(contents: Iterable[Object], cluster_name: str, roles: Collection
     """Who is in a namespace. Objects of ``roles`` are on their way out, and so is all that they own."""
     left = [obj for obj in contents if (obj["kind"], obj["metadata"]["name"]) not in _BUILT_IN]
     ours = [obj for obj in left if is_of_cluster(obj, cluster_name)]
-    leaving = _with_owned(
-        [obj for obj in left if is_going(obj) or (obj in ours and label_of(obj, ROLE_LABEL) in roles)], left
-    )
-    later = _with_owned([obj for obj in ours if obj not in leaving], left)
-    others = [obj for obj in left if obj not in leaving and obj not in later]
-    return Inhabitants(tuple(others), tuple(later), tuple(leaving))
+    leaving = _with_owned([obj for obj in ours if label_of(obj, ROLE_LABEL) in roles], left)
+    later = _with_owned(ours, left) - leaving
+    by_ref = {ref_of(obj): obj for obj in left}
+    others = [obj for ref, obj in by_ref.items() if ref not in leaving | later]
+    return Inhabitants(tuple(others), tuple(by_ref[ref] for ref in later), tuple(by_ref[ref] for ref in leaving))
 
 
 def is_earlier(contents: Sequence[Object], cluster_name: str, component: str) -> bool:
@@ -161,20 +160,26 @@ def is_earlier(contents: Sequence[Object], cluster_name: str, component: str) ->
     return any(not inhabitants(contents, cluster_name, roles_from(role)).later for role in before)
 
 
-def foreign(listed: Iterable[Object], ours: Sequence[Object]) -> list[Object]:
+def foreign(listed: Sequence[Object], ours: Sequence[Object]) -> list[Object]:
     """Those that are neither ours nor owned by what is ours."""
-    everything = list(listed)
-    own = _with_owned(ours, everything)
-    return [obj for obj in everything if obj not in own]
+    own = _with_owned(ours, listed)
+    return [obj for obj in listed if ref_of(obj) not in own]
 
 
-def _with_owned(owners: Sequence[Object], among: Sequence[Object]) -> list[Object]:
+def node_class_users(node_class: Object, pools: Iterable[Object]) -> list[str]:
+    """Names of the NodePools that make their nodes by a node class."""
+    ref = ref_of(node_class)
+    named = {"group": ref.api_version.rpartition("/")[0], "kind": ref.kind, "name": ref.name}
+    return [obj["metadata"]["name"] for obj in pools if obj["spec"]["template"]["spec"]["nodeClassRef"] == named]
+
+
+def _with_owned(owners: Sequence[Object], among: Sequence[Object]) -> set[Ref]:
     """Objects, and those that they own, directly or not."""
-    found, news = list(owners), list(owners)
+    found, news = {ref_of(obj) for obj in owners}, list(owners)
     while news:
         uids = {obj["metadata"].get("uid") for obj in news} - {None}
-        news = [obj for obj in among if obj not in found and uids & set(_owner_uids(obj))]
-        found += news
+        news = [obj for obj in among if ref_of(obj) not in found and not uids.isdisjoint(_owner_uids(obj))]
+        found.update(ref_of(obj) for obj in news)
     return found
 
 

@@ -226,6 +226,36 @@ def test_pods_of_others_keep_a_node_pool_and_those_of_models_only_while_they_run
     assert Ref("apps/v1", "Deployment", "gpufleet", "warm-h100") in api.objects
 
 
+def test_pods_that_come_while_something_else_goes_keep_a_node_pool_too() -> None:
+    api = fleet_api()
+    for component in ("keda", "vllm"):
+        take(api, component, budget_s=5)
+    api.add(node("n1", "h100"))
+
+    def arrive(deleted: Ref) -> None:
+        if deleted.kind == "Deployment":
+            api.add(gpu_pod("theirs", "n1"))
+
+    api.on_delete = arrive
+    with pytest.raises(RemoveError, match="inference/theirs"):
+        take(api, "karpenter", budget_s=5)
+    assert POOL in api.objects and "deletionTimestamp" not in api.objects[POOL].obj["metadata"]
+
+
+def test_a_node_class_that_pools_of_others_use_stays() -> None:
+    api = fleet_api()
+    theirs = observed.observed("karpenter.sh/v1", "NodePool", "theirs")
+    theirs["spec"] = {
+        "template": {"spec": {"nodeClassRef": api.objects[POOL].obj["spec"]["template"]["spec"]["nodeClassRef"]}}
+    }
+    added = api.add(theirs)
+    for check in (True, False):
+        with pytest.raises(RemoveError, match="KWOKNodeClass h100: NodePool theirs makes its nodes by it"):
+            take(api, "karpenter", check=check)
+    del api.objects[added]
+    assert take(api, "karpenter", budget_s=5).done
+
+
 def test_models_stay_as_long_as_they_are_scaled() -> None:
     api = fleet_api()
     with pytest.raises(RemoveError, match="Take the role keda away first") as raised:
