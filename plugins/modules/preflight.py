@@ -16,8 +16,8 @@ description:
   - Refuses a cluster with another uid than the declared one, an API that is not served, calls that the user of the run
     may not make, a second autoscaler on a workload, a startup taint that nothing removes, node classes that do not
     exist and pods that no existing node of their pool can take. All errors are reported at once.
-  - Warns of versions outside the tested ones, of a Prometheus that does not answer the controller, and of choices that
-    cost money or availability.
+  - Warns of versions outside the tested ones, of a Prometheus that does not answer the controller, of autoscalers that
+    are paused, of overrides that ask for more than the pools can hold, and of choices that cost money or availability.
 options:
   components:
     description: The parts of the fleet that the run will apply.
