@@ -20,7 +20,7 @@ from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
 from .checks.versions import declared_findings, version_findings
 from .converge.decisions import decisions
-from .converge.plan import is_ours, selector_of_role
+from .converge.plan import is_ours
 from .errors import ClusterError
 from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet, GpuPool, Prometheus
@@ -80,6 +80,7 @@ class Preflight:
         self._built = {name: COMPONENTS[name].build(self.fleet) for name in self.components}
         self._objects = [obj for component in self._built.values() for obj in component]
         self._retired: list[Ref] = []
+        self._scaled: Optional[list[dict[str, Any]]] = None
 
     def run(self) -> list[Finding]:
         """Everything that deserves to be known, errors first. Raises ClusterError."""
@@ -90,7 +91,7 @@ class Preflight:
         checks += [Helm(self.cluster, install).obstacles for install in self.installs]
         checks += [self._ready_gate, self._node_classes] if karpenter.ROLE in self.components else []
         checks += [self._placement] if vllm.ROLE in self.components else []
-        checks += [self._prometheus, self._overrides] if keda.ROLE in self.components else []
+        checks += [self._prometheus, self._decisions] if keda.ROLE in self.components else []
         found, unread = list(guard), []
         for check in checks:
             try:
@@ -227,8 +228,8 @@ class Preflight:
         workloads = [obj for obj in self._objects if obj["kind"] == "Deployment"]
         if not workloads:
             return []
-        lists = self.cluster.in_parallel(lambda kind: self.cluster.list_objects(*kind), (_SCALED_OBJECT, _HPA))
-        live = [obj for found in lists for obj in found if ref_of(obj) not in self._retired]
+        scalers = [*self._scaled_objects(), *self.cluster.list_objects(*_HPA)]
+        live = [obj for obj in scalers if ref_of(obj) not in self._retired]
         wanted = [obj for obj in self._objects if obj["kind"] == "ScaledObject"]
         return duplicate_scaler_findings(workloads, live, wanted)
 
@@ -266,21 +267,21 @@ class Preflight:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
         return []
 
-    def _overrides(self) -> list[Finding]:
-        """Overrides that ask for too much. The role keda names them all, and says what is wrong with one."""
-        scaled = self.cluster.list_objects(*_SCALED_OBJECT, labels=selector_of_role(self.fleet.cluster.name, keda.ROLE))
-        active = decisions(scaled, self.now()).active
-        decided = [(model, Ref(*_SCALED_OBJECT, model.namespace, model.name)) for model in self.fleet.models]
-        decided = [(model, ref) for model, ref in decided if ref in active]
-        existing = {
-            pool.name: pool for model, _ref in decided for pool in self.fleet.pools_of(model) if not pool.provisioned
-        }
-        nodes = {name: len(self._nodes(pool)) for name, pool in existing.items()}
-        return [
-            finding
-            for model, ref in decided
-            for finding in room_findings(str(ref), active[ref], model, self.fleet.pools_of(model), nodes)
-        ]
+    def _decisions(self) -> list[Finding]:
+        """What people decided about the autoscalers, and whether there is room for it."""
+        models = {Ref(*_SCALED_OBJECT, model.namespace, model.name): model for model in self.fleet.models}
+        standing = decisions((obj for obj in self._scaled_objects() if ref_of(obj) in models), self.now())
+        findings = list(standing.findings)
+        for ref, override in standing.active.items():
+            pools = self.fleet.pools_of(models[ref])
+            nodes = {pool.name: len(self._nodes(pool)) for pool in pools if not pool.provisioned}
+            findings += room_findings(str(ref), override, models[ref], pools, nodes)
+        return findings
+
+    def _scaled_objects(self) -> list[dict[str, Any]]:
+        if self._scaled is None:
+            self._scaled = self.cluster.list_objects(*_SCALED_OBJECT)
+        return self._scaled
 
     def _placement(self) -> list[Finding]:
         existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}

@@ -15,6 +15,8 @@ description:
   - Builds the Kubernetes objects that follow from a fleet declaration, and applies those that differ.
   - Every object is admitted by the API server in a dry-run before the first one is written.
   - A run that changes nothing sends no mutating request.
+  - Bounds that a person recorded on a ScaledObject, in its annotation C(gpufleet.io/override), hold instead of the
+    declared ones until they end. Every run names them, and the first one after their end removes the annotation.
 options:
   component:
     description: The part of the fleet to apply.

@@ -18,8 +18,8 @@ description:
     exist and pods that no existing node of their pool can take. All errors are reported at once.
   - Where the run installs charts, also refuses what stands in their way, such as a component that somebody else has
     installed, a release that another Helm may be at work on, or a controller without Helm.
-  - Warns of versions outside the tested ones, of a Prometheus that does not answer the controller, and of choices that
-    cost money or availability.
+  - Warns of versions outside the tested ones, of a Prometheus that does not answer the controller, of autoscalers that
+    are paused, of overrides that ask for more than the pools can hold, and of choices that cost money or availability.
 options:
   components:
     description: The parts of the fleet that the run will apply.

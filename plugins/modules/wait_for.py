@@ -23,6 +23,7 @@ description:
     are ready when they exist.
   - Waits of more than a few seconds print their progress. On expiry the message names the most likely reason, taken
     from pods, nodes and autoscalers.
+  - Warns of replicas that run on other nodes of Karpenter than they should, because those could not be had.
 options:
   objects:
     description:

@@ -67,7 +67,7 @@ def static(fleet: Fleet, api: Api) -> Fleet:
 
 @pytest.fixture(scope="module")
 def course(static: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Course:
-    static.apply()
+    static.apply(components=("vllm", "keda"))
     annotate(bed, datetime.now(UTC) + timedelta(hours=12))
     predicted = static.apply("--check", "--diff", components=KEDA)
     kept = static.apply(components=KEDA)
@@ -77,8 +77,8 @@ def course(static: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Course:
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     annotate(bed, end)
     until(lambda: datetime.now(UTC) >= end, 5, "the override has ended")
-    ended = static.site("--diff")
-    again = static.apply(components=KEDA)
+    ended, again = (static.apply("--diff", components=KEDA) for _ in range(2))
+    until(lambda: bounds(api) != in_force, 30, "KEDA has carried the bounds over")
     annotations = api.get(SCALED)["metadata"].get("annotations", {})
     return Course(predicted, kept, nightly, nightly_writes, in_force, ended, again, bounds(api), annotations)
 
@@ -97,7 +97,7 @@ def annotate(bed: Bed, end: datetime) -> None:
 
 
 def bounds(api: Api) -> tuple[int, int]:
-    """What really limits the count: the HPA, which the role keda has waited for."""
+    """What really limits the count: the HPA that KEDA makes."""
     spec = api.get(SCALER)["spec"]
     return spec["minReplicas"], spec["maxReplicas"]
 

@@ -78,7 +78,7 @@ def test_without_spot_replicas_run_on_demand_and_every_run_says_so(two_pools: Fl
     peak.site()
     assert bought(api) == {("h100", "on-demand"): 1, ("burst", "spot"): 1, ("burst", "on-demand"): 1}
     assert bought(api, "qwen") == {("steady", "on-demand"): 1}
-    again = peak.site()
+    again = peak.site("--tags", "vllm")
     burst, cheap = (told(again)[f"Deployment {declaration.NAMESPACE}/{name}"] for name in (declaration.MODEL, "qwen"))
     assert (again.changed, burst["severity"], cheap["severity"]) == (0, "warning", "warning")
     instead = "1 of 5 replicas run on on-demand nodes of pool burst rather than on spot: no spot instance could be had"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+CAPACITY_TYPES = ("on-demand", "spot")
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 # Spot costs this part of the on-demand price; Karpenter only needs it to be cheaper.
 _SPOT_SHARE = 0.4
@@ -34,9 +35,10 @@ INSTANCE_TYPES = (
 
 
 def karpenter_file(sold_out: str = "") -> str:
-    """Content of the file that ``INSTANCE_TYPES_FILE_PATH`` names.
+    """Content of the file that ``INSTANCE_TYPES_FILE_PATH`` names, without offerings of the capacity type ``sold_out``.
 
-    Offerings of the capacity type ``sold_out`` are not available, as providers say of what they could not have lately.
+    To leave them out is the only way: the kwok provider of Karpenter 1.14 sets every offering to available
+    (setDefaultOptions). Nodes of that type stay, because Karpenter looks for their offering after an hour only.
     Its format is that of kwok/cloudprovider/helpers.go of Karpenter 1.14: the price and the availability
     of an offering start with a capital letter, all else does not.
     """
@@ -53,18 +55,19 @@ def _entry(instance: InstanceType, sold_out: str) -> dict[str, object]:
         "operatingSystems": ["linux"],
         "resources": resources,
         "offerings": [
-            _offering(instance, capacity, zone, capacity != sold_out)
-            for capacity in ("on-demand", "spot")
+            _offering(instance, capacity_type, zone)
+            for capacity_type in CAPACITY_TYPES
+            if capacity_type != sold_out
             for zone in ZONES
         ],
     }
 
 
-def _offering(instance: InstanceType, capacity_type: str, zone: str, available: bool) -> dict[str, object]:
+def _offering(instance: InstanceType, capacity_type: str, zone: str) -> dict[str, object]:
     price = instance.price * (_SPOT_SHARE if capacity_type == "spot" else 1.0)
     return {
         "Price": round(price, 4),
-        "Available": available,
+        "Available": True,
         "Requirements": [
             {"key": "karpenter.sh/capacity-type", "operator": "In", "values": [capacity_type]},
             {"key": "topology.kubernetes.io/zone", "operator": "In", "values": [zone]},

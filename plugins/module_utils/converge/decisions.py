@@ -72,7 +72,10 @@ def decisions(scaled_objects: Iterable[Mapping[str, Any]], now: datetime) -> Dec
             findings.append(Finding("override", Severity.INFO, str(override), str(ref), FIELD, fix))
         elif override:
             ended[ref] = Ended(override, scaled["metadata"]["annotations"][ANNOTATION])
-            message, fix = f"has ended: {override}", "The declared bounds hold again, and its annotation goes."
+            message, fix = (
+                f"has ended: {override}",
+                "The role keda sets the declared bounds again, and removes the annotation.",
+            )
             findings.append(Finding("override-ended", Severity.INFO, message, str(ref), FIELD, fix))
     return Decisions(tuple(findings), active, ended)
 

@@ -51,7 +51,7 @@ def placed(pods: Iterable[Mapping[str, Any]], nodes: Iterable[Mapping[str, Any]]
         for pod in pods
         if pod["spec"].get("nodeName") in labels and not pod["metadata"].get("deletionTimestamp")
     )
-    counted = Counter((str(home.get(_NODE_POOL)), str(home.get(_CAPACITY_TYPE))) for home in homes)
+    counted = Counter((str(home.get(_NODE_POOL, "")), str(home.get(_CAPACITY_TYPE, ""))) for home in homes)
     return [Placed(count, pool, kind) for (pool, kind), count in sorted(counted.items())]
 
 

@@ -226,13 +226,15 @@ def test_only_what_the_components_need_is_asked(components: tuple[str, ...], abs
 @pytest.mark.parametrize(
     ("high", "until", "expected"),
     [
-        pytest.param(9, "2026-11-24T18:00:00Z", ["override-beyond-pools"], id="too much"),
-        pytest.param(8, "2026-11-24T18:00:00Z", [], id="as much as fits"),
-        pytest.param(9, "2026-11-24T12:00:00Z", [], id="ended"),
-        pytest.param(0, "2026-11-24T18:00:00Z", [], id="not to be read: the role keda says so"),
+        pytest.param(9, "2026-11-24T18:00:00Z", ["override-beyond-pools", "override"], id="too much"),
+        pytest.param(8, "2026-11-24T18:00:00Z", ["override"], id="as much as fits"),
+        pytest.param(9, "2026-11-24T12:00:00Z", ["override-ended"], id="ended"),
+        pytest.param(0, "2026-11-24T18:00:00Z", ["override-invalid"], id="not to be read"),
     ],
 )
-def test_a_decision_beyond_the_pools_is_a_warning(high: int, until: str, expected: list[str]) -> None:
+def test_what_people_decided_is_named_and_measured_against_the_pools(
+    high: int, until: str, expected: list[str]
+) -> None:
     api = Api()
     decided = {"min": 1, "max": high, "until": until, "who": "ann", "why": "launch day"}
     labels = {**LABELLED, "gpufleet.io/cluster": "east", "gpufleet.io/role": "keda"}

@@ -58,6 +58,7 @@ def reasons(where: list[Placed], pools: list[dict[str, Any]], *events: dict[str,
         pytest.param([Placed(1, "h100", "on-demand")], [pool("h100")], id="a pool that leaves it open"),
         pytest.param([Placed(1, "h100", "reserved")], [pool("h100", "reserved", "spot")], id="reserved goes first"),
         pytest.param([Placed(1, "elsewhere", "on-demand")], [BURST], id="a pool that is none of the model's"),
+        pytest.param([Placed(1, "burst", "")], [BURST], id="a node that does not say"),
         pytest.param([], [FLOOR, BURST], id="no replica"),
     ],
 )
