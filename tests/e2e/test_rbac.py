@@ -145,7 +145,7 @@ def without(recorded: Recorded, everything: Fleet, bed: Bed, api: Api) -> Withou
         _bind(api, user, user, {"apiGroup": RBAC, "kind": "User", "name": user})
     nothing = everything.having("gpufleet_pools", []).having("gpufleet_models", [])
     found = Without(bed, users, _parsed(everything), _parsed(nothing))
-    until(lambda: _names(found.preflight(user), right), KNOWN_WITHIN_S, "the API server knows the last role and binding")
+    until(lambda: _names(found.preflight(user), right), KNOWN_WITHIN_S, "the last role and binding are known")
     return found
 
 
