@@ -24,7 +24,7 @@ from testbed.bed import Bed
 from testbed.layout import REPOSITORY
 
 NAMESPACE, MODEL = "inference", "llama-70b"
-USER = "converge"
+USER = "install"
 KEDA_POLLS_S = 30
 INVENTORY = REPOSITORY / "inventories/local"
 

@@ -36,6 +36,7 @@ SHIPPED = [
     "docs/*.rst",
     "docs/*.md",
     "docs/*.yml",
+    "docs/rbac/*.yaml",
     "docs/*.png",
     "extensions/molecule/*.yml",
     "examples/*",

@@ -21,13 +21,13 @@ _USER = "install"
 
 
 def main() -> None:
-    with guarded("rbac") as bed, TemporaryDirectory() as folder:
+    with guarded("generate-rbac") as bed, TemporaryDirectory() as folder:
         fleet = work.everything(Fleet(Path(folder), {"local": declaration.variables(bed)}))
         fleet = fleet.having("gpufleet_cluster.auth.kubeconfig", bed.kubeconfigs[_USER])
         converge, verify = (_recorded(bed, fleet, run) for run in (work.converge, work.verify))
     for name, text in roles.files(converge, verify).items():
         (roles.FOLDER / name).write_text(text)
-        print(f"wrote {roles.FOLDER / name}")
+        print(f"wrote docs/rbac/{name}")
 
 
 def _recorded(bed: Bed, fleet: Fleet, run: Callable[[Fleet, Bed, Api], None]) -> Rights:

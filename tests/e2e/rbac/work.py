@@ -100,8 +100,10 @@ def _without_version_labels(bed: Bed, api: Api) -> Iterator[None]:
     """No Deployment says its version, as with some charts, so that definitions are asked."""
     for namespace, name in ((objects.KEDA_NAMESPACE, "keda-operator"), ("kube-system", "karpenter")):
         api.delete(resource_path("apps/v1", "deployments", namespace, name))
-    yield
-    objects.apply_rest(api, Layout(bed.name, int(bed.pod_network.partition(".")[2])))
+    try:
+        yield
+    finally:
+        objects.apply_rest(api, Layout(bed.name, int(bed.pod_network.partition(".")[2])))
 
 
 @contextmanager
@@ -109,5 +111,7 @@ def _node_of(api: Api, pool: str) -> Iterator[None]:
     """A node of a NodePool, on whose pods it depends whether the pool may be pruned."""
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": pool, "labels": {"karpenter.sh/nodepool": pool}}}
     api.create(_NODES, node)
-    yield
-    api.delete(f"{_NODES}/{pool}")
+    try:
+        yield
+    finally:
+        api.delete(f"{_NODES}/{pool}")
