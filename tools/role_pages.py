@@ -37,6 +37,7 @@ ABOUT: dict[str, list[str]] = {
 }
 """What each role does, also in its argument spec."""
 
+_LONGEST = 60
 PARTS = ("cluster", "pools", "models", "versions")
 
 
@@ -66,7 +67,11 @@ def _default(value: Any) -> str:
     """A default as people read it: the variable that it comes from, and what holds without that."""
     found = re.fullmatch(r"\{\{ (\w+)(?: \| default\((.*)\))? \}\}", value) if isinstance(value, str) else None
     if not found:
-        return "" if value == "" else f"`{yaml.dump(value, default_flow_style=True, width=1000).splitlines()[0]}`"
+        text = yaml.dump(value, default_flow_style=True, width=1000).splitlines()[0] if value != "" else ""
+        # The address of a vendor stands in one place.
+        if len(text) > _LONGEST or "://" in text:
+            return "as in `defaults/main.yml`"
+        return f"`{text}`" if text else ""
     return f"`{found[1]}`" + (f", else `{found[2]}`" if found[2] else "")
 
 
