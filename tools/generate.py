@@ -139,7 +139,7 @@ def argument_spec(role: str) -> str:
     """Content of a role's meta/argument_specs.yml."""
     title = ROLES[role]["title"]
     options = {f"{role}_{name}": option for name, option in role_options(role).items()}
-    entry = {"short_description": title, "description": [f"{title}.", *role_pages.ABOUT[role]], "options": options}
+    entry = {"short_description": title, "description": [f"{title}."], "options": options}
     text = yaml.dump({"argument_specs": {"main": entry}}, Dumper=_Dumper, sort_keys=False, width=120)
     return f"---\n# {NOTE}\n{text}"
 
@@ -191,8 +191,8 @@ def main(arguments: list[str]) -> int:
     wanted: dict[Path, str] = {ROOT / f"roles/{role}/meta/argument_specs.yml": argument_spec(role) for role in ROLES}
     wanted[ROOT / "docs/docsite/rst/variables.rst"] = variables_page()
     wanted[ROOT / "examples/awx-project/survey.json"] = survey.page(APPLY_OPTIONS["prune"]["description"])
-    for role, spec in ROLES.items():
-        wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, spec["title"], role_options(role), NOTE)
+    for role in ROLES:
+        wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, yaml.safe_load(argument_spec(role)))
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in arguments:
         for path in stale:
