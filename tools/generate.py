@@ -193,9 +193,9 @@ def role_options(role: str) -> dict[str, Any]:
 def argument_spec(role: str) -> str:
     """Content of a role's meta/argument_specs.yml."""
     title = ROLES[role]["title"]
-    entries = {"main": _entry_point(role, [title, *role_pages.ABOUT[role]], role_options(role))}
+    entries = {"main": _entry_point(role, title, role_options(role))}
     if options := uninstall_options(role):
-        entries["uninstall"] = _entry_point(role, [f"{title}: taken away again"], options)
+        entries["uninstall"] = _entry_point(role, f"{title}: taken away again", options)
     text = yaml.dump({"argument_specs": entries}, Dumper=_Dumper, sort_keys=False, width=120)
     return f"---\n# {NOTE}\n{text}"
 
@@ -212,11 +212,9 @@ def uninstall_options(role: str) -> dict[str, Any]:
     return {**options, "uninstall_timeout": {"type": "str", "default": spec["wait"], "description": description}}
 
 
-def _entry_point(role: str, about: list[str], options: dict[str, Any]) -> dict[str, Any]:
-    """``about`` begins with the title, which has no full stop."""
-    title, *more = about
+def _entry_point(role: str, title: str, options: dict[str, Any]) -> dict[str, Any]:
     prefixed = {f"{role}_{name}": option for name, option in options.items()}
-    return {"short_description": title, "description": [f"{title}.", *more], "options": prefixed}
+    return {"short_description": title, "description": [f"{title}."], "options": prefixed}
 
 
 def variables_page() -> str:
@@ -266,8 +264,8 @@ def main(arguments: list[str]) -> int:
     wanted: dict[Path, str] = {ROOT / f"roles/{role}/meta/argument_specs.yml": argument_spec(role) for role in ROLES}
     wanted[ROOT / "docs/docsite/rst/variables.rst"] = variables_page()
     wanted[ROOT / "examples/awx-project/survey.json"] = survey.page(APPLY_OPTIONS["prune"]["description"])
-    for role, spec in ROLES.items():
-        wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, spec["title"], role_options(role), NOTE)
+    for role in ROLES:
+        wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, yaml.safe_load(argument_spec(role)))
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in arguments:
         for path in stale:

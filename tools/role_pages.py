@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The README of each role, from the options of its argument spec and its defaults."""
+"""The README of each role, from its argument spec and its defaults."""
 
 from __future__ import annotations
 
@@ -35,18 +35,21 @@ ABOUT: dict[str, list[str]] = {
         "Waits until the autoscaler has seen a metric.",
     ],
 }
-"""What each role does, also in its argument spec."""
+"""What each role does."""
 
+_LONGEST = 60
 PARTS = ("cluster", "pools", "models", "versions")
 
 
-def page(role: str, title: str, options: Mapping[str, Mapping[str, Any]], note: str) -> str:
-    """Content of a role's README.md. ``options`` are those of its argument spec, without prefix."""
-    lines = [f"<!-- {note} -->", f"# gpufleet.llm.{role}", "", f"{title}.", "", *ABOUT[role], ""]
+def page(role: str, spec: Mapping[str, Any]) -> str:
+    """Content of a role's README.md, from what its meta/argument_specs.yml holds."""
+    entries = spec["argument_specs"]
+    options, title = entries["main"]["options"], entries["main"]["short_description"]
+    lines = ["<!-- Written by tools/generate.py. -->", f"# gpufleet.llm.{role}", "", f"{title}.", "", *ABOUT[role], ""]
     lines += ["## Variables", "", *_table(role, options), ""]
-    parts = [part for part in PARTS if part in options]
     lines += ["Keys of the structured ones, with bounds and defaults: the guide *Variables* in `docs/docsite/rst`.", ""]
-    lines += ["## Example", "", "```yaml", *_example(role, parts), "```", "", "## Uninstall", "", *_uninstall(role)]
+    lines += ["## Example", "", "```yaml", *_example(role, [part for part in PARTS if f"{role}_{part}" in options])]
+    lines += ["```", "", "## Uninstall", "", *_uninstall(role, entries.get("uninstall"))]
     return "\n".join(lines) + "\n"
 
 
@@ -58,15 +61,18 @@ def _table(role: str, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
         said = re.sub(r" Defaults to C\([^)]*\)\.", "", option["description"])
         about = re.sub(r"C\(([^)]*)\)", r"`\1`", said)
         choices = f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}." if "choices" in option else ""
-        variable = f"{role}_{name}"
-        yield f"| `{variable}` | {option['type']} | {_default(defaults[variable])} | {about}{choices} |"
+        yield f"| `{name}` | {option['type']} | {_default(defaults[name])} | {about}{choices} |"
 
 
 def _default(value: Any) -> str:
     """A default as people read it: the variable that it comes from, and what holds without that."""
     found = re.fullmatch(r"\{\{ (\w+)(?: \| default\((.*)\))? \}\}", value) if isinstance(value, str) else None
     if not found:
-        return "" if value == "" else f"`{yaml.dump(value, default_flow_style=True, width=1000).splitlines()[0]}`"
+        text = yaml.dump(value, default_flow_style=True, width=1000).splitlines()[0] if value != "" else ""
+        # The address of a vendor stands in one place.
+        if len(text) > _LONGEST or "://" in text:
+            return "as in `defaults/main.yml`"
+        return f"`{text}`" if text else ""
     return f"`{found[1]}`" + (f", else `{found[2]}`" if found[2] else "")
 
 
@@ -81,11 +87,12 @@ def _example(role: str, parts: list[str]) -> Iterator[str]:
         yield f'        {role}_{part}: "{{{{ my_{part} }}}}"'
 
 
-def _uninstall(role: str) -> Iterator[str]:
-    if not (ROOT / f"roles/{role}/tasks/uninstall.yml").exists():
-        yield "Nothing: it writes nothing."
+def _uninstall(role: str, entry: Mapping[str, Any] | None) -> Iterator[str]:
+    if entry is None:
+        yield "There is nothing to take away."
         return
-    yield "What the role wrote for this cluster, and nothing else. All roles in order: `gpufleet.llm.uninstall`."
+    yield "Takes away what the role wrote for this cluster, and nothing else."
+    yield "The playbook `gpufleet.llm.uninstall` does so for all roles, in order."
     yield ""
     yield "```yaml"
     yield f"- name: Take away what the role {role} wrote"
@@ -93,3 +100,5 @@ def _uninstall(role: str) -> Iterator[str]:
     yield f"    name: gpufleet.llm.{role}"
     yield "    tasks_from: uninstall"
     yield "```"
+    yield ""
+    yield from _table(role, entry["options"])

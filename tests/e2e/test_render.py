@@ -97,5 +97,12 @@ def test_check_mode_and_a_second_time_change_nothing(tmp_path: Path) -> None:
     assert again.changed == 0 and again.of("render")[0].result["diff"] == []
 
 
+def test_a_relative_path_is_refused(tmp_path: Path) -> None:
+    """Ansible runs modules in the folder of the playbook, which is that of the installed collection."""
+    where = REPOSITORY / "inventories" / "eks"
+    run = playbook.run(tmp_path, "gpufleet.llm.render", where, "-e", "gpufleet_render_dest=deploy", fails=True)
+    assert '-e gpufleet_render_dest="$PWD/deploy"' in run.failure.result["msg"]
+
+
 def _identity(obj: Json) -> tuple[str, str, str]:
     return obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
