@@ -20,7 +20,6 @@ from testbed.audit import AuditLog
 from testbed.bed import Bed
 from testbed.settings import Settings
 
-
 #: Modules of minutes. They go first, so that no worker is left alone with one at the end.
 _LONG = ("test_load", "test_convergence", "test_counts")
 
