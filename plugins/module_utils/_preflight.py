@@ -118,7 +118,8 @@ class Preflight:
                 Severity.ERROR,
                 f"the cluster does not serve {version}",
                 object=kind,
-                fix="Install the component that brings this API, or correct the provider.",
+                fix="Install what brings it, as gpufleet_keda_install and gpufleet_karpenter_install do, or correct the"
+                " provider.",
             )
             for version, kind in kinds
             if not version.startswith(brought) and not self.cluster.serves(version, kind)

@@ -106,10 +106,12 @@ def test_they_are_recognised_and_named(story: Story) -> None:
     assert [finding["id"] for finding in result["findings"] if finding["severity"] != "info"] == []
 
 
-def test_the_fleet_converges_on_them(story: Story, api: Api) -> None:
-    assert story.run.changed > 0
-    scaled = api.get(path("ScaledObject", declaration.NAMESPACE, declaration.MODEL))
-    assert {entry["type"]: entry["status"] for entry in scaled["status"]["conditions"]}["Ready"] == "True"
+def test_the_fleet_converges_on_them(story: Story) -> None:
+    waits = {task.role.rpartition(".")[2]: task for task in story.run.of("wait_for") if task.status != "skipped"}
+    assert {role: wait.result["verdict"] for role, wait in waits.items()} == dict.fromkeys(
+        ("karpenter", "vllm", "keda"), "ready"
+    )
+    assert all(wait.result["progress"].endswith(" ready") for wait in waits.values())
 
 
 def test_nothing_of_theirs_is_changed(story: Story) -> None:
