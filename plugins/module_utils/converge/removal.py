@@ -52,7 +52,7 @@ REMOVABLE: dict[str, Removable] = {
     vllm.ROLE: Removable(_last_first(vllm.ROLE)),
     karpenter.ROLE: Removable(
         _last_first(karpenter.ROLE),
-        ("karpenter.sh", *(version.partition("/")[0] for version, _ in node_class.KINDS.values())),
+        ("karpenter.sh", *(kind[0].partition("/")[0] for kind in node_class.KINDS.values())),
         ("karpenter", "karpenter-crd"),
     ),
     GPU_OPERATOR: Removable(

@@ -173,7 +173,7 @@ class FakeApi:
     def _discover_all(self, core: bool) -> Answer:
         groups = []
         for version, kinds in self.kinds.items():
-            group, _, number = version.rpartition("/")
+            group, number = version.rpartition("/")[::2]
             resources = [
                 {
                     "resource": name,
