@@ -164,7 +164,8 @@ def test_a_missing_right_to_delete_is_named_before_the_first_deletion(without: W
 
 def _parsed(fleet: Fleet) -> ParsedFleet:
     (declared,) = fleet.hosts.values()
-    return parse_fleet(*(declared.get(f"gpufleet_{part}") for part in ("cluster", "pools", "models", "versions")))
+    cluster, pools, models = (declared[f"gpufleet_{part}"] for part in ("cluster", "pools", "models"))
+    return parse_fleet(cluster, pools, models, None)
 
 
 def _names(lines: list[str], right: Right) -> bool:
