@@ -57,6 +57,11 @@ _RETRY_AFTER_MAX_S = 15.0
 #: Answers that say "later": throttling, and servers that restart.
 _LATER = (429, 502, 503, 504)
 
+_FIXES = {
+    403: "Grant the verb to the user of the run.",
+    429: "Run again later, or give the user of the run a FlowSchema with a priority level of its own.",
+}
+
 APPLY = "application/apply-patch+yaml"
 
 
@@ -266,7 +271,7 @@ class Cluster:
     def failed(self, what: str, reply: Reply) -> ClusterError:
         """An answer that the caller has no use for."""
         kind = "missing-permission" if reply.status == 403 else "unreachable"
-        fix = "Grant the verb to the user of the run." if reply.status == 403 else "See the API server's log."
+        fix = _FIXES.get(reply.status, "See the API server's log, then run again.")
         return ClusterError([Finding(kind, Severity.ERROR, reply.message, object=what, fix=fix)])
 
 
