@@ -25,14 +25,19 @@ demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come 
 .PHONY: test
 test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests
 	@$(TESTBED) build
-	@$(PYTEST) $(wildcard tests/unit tests/frame tests/testbed_tests tests/e2e)
+	@$(PYTEST) $(wildcard tests/unit tests/frame tests/testbed_tests tests/e2e tests/faults)
 
 .PHONY: test-unit
 test-unit: .venv/.stamp ## The unit tests alone (seconds)
 	@$(PYTEST) tests/unit
 
 .PHONY: test-all
-test-all: lint test lint-next ## lint, test, and ansible-test on the newest ansible-core and Python
+test-all: lint test test-long lint-next ## lint, test, what takes minutes, and ansible-test on the newest ansible-core
+
+.PHONY: test-long
+test-long: .venv/.stamp ## What test leaves out: a kill at every fifth call, long outages, 50 clusters
+	@$(TESTBED) build
+	@$(PYTEST) -s -m long tests/faults
 
 .PHONY: lint
 lint: .venv/.stamp ## Every static check, ansible-test sanity and units among them
