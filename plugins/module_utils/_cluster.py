@@ -145,7 +145,7 @@ class Cluster:
         try:
             answer = self._send(method, url, data, content_type)
         except urllib3.exceptions.HTTPError as error:
-            return error  # type: ignore[no-any-return]  # urllib3 comes with kubernetes, which is not typed
+            return error
         body = _decode(answer.data)
         words = {"message": answer.data[:300].decode(errors="replace")}
         reply = Reply(answer.status, words if body is None else body, _retry_after(answer.headers))
@@ -275,11 +275,10 @@ class Cluster:
         return ClusterError([Finding(kind, Severity.ERROR, reply.message, object=what, fix=fix)])
 
 
-def connect(params: Mapping[str, Any], **limits: float) -> Cluster:
+def connect(params: Mapping[str, Any], timeout_s: float = _TIMEOUT_S, patience_s: float = _PATIENCE_S) -> Cluster:
     """Log in with kubernetes.core's authentication options; those absent come from K8S_AUTH_* variables.
 
-    ``limits`` are ``timeout_s`` and ``patience_s`` of the client. Raises ClusterError for a kubeconfig that cannot be
-    used.
+    Raises ClusterError for a kubeconfig that cannot be used.
     """
     options = {key: value for key, value in params.items() if value is not None}
     try:
@@ -293,7 +292,8 @@ def connect(params: Mapping[str, Any], **limits: float) -> Cluster:
             [Finding("unreachable", Severity.ERROR, message, object="gpufleet_cluster.auth", fix=fix)]
         ) from error
     headers = {key: ",".join(value) if isinstance(value, list) else value for key, value in _headers(options).items()}
-    return Cluster(client.rest_client.pool_manager, configuration, headers, **limits)
+    http = client.rest_client.pool_manager
+    return Cluster(http, configuration, headers, timeout_s=timeout_s, patience_s=patience_s)
 
 
 def _headers(options: Mapping[str, Any]) -> Mapping[str, Any]:
