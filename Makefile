@@ -44,7 +44,12 @@ test-unit: .venv/.stamp ## The unit tests alone (seconds)
 	@$(PYTEST) tests/unit
 
 .PHONY: test-all
-test-all: lint test lint-next test-next ## lint, test, and both again on later versions of what they run on
+test-all: lint test test-long lint-next test-next ## lint, test, what takes minutes, and all on later versions of what they run on
+
+.PHONY: test-long
+test-long: .venv/.stamp ## What test leaves out: a kill at every fifth call, long outages, 50 clusters
+	@$(TESTBED) build
+	@$(PYTEST) -s -m long tests/faults
 
 .PHONY: test-next
 test-next: export GPUFLEET_BED_VERSIONS := next

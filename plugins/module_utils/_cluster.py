@@ -57,6 +57,11 @@ _RETRY_AFTER_MAX_S = 15.0
 #: Answers that say "later": throttling, and servers that restart.
 _LATER = (429, 502, 503, 504)
 
+_FIXES = {
+    403: "Grant the verb to the user of the run.",
+    429: "Run again later, or give the user of the run a FlowSchema with a priority level of its own.",
+}
+
 APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
 _MERGE = "application/merge-patch+json"
@@ -147,7 +152,7 @@ class Cluster:
         try:
             answer = self._send(method, url, data, content_type)
         except urllib3.exceptions.HTTPError as error:
-            return error  # type: ignore[no-any-return]  # urllib3 comes with kubernetes, which is not typed
+            return error
         body = _decode(answer.data)
         words = {"message": answer.data[:300].decode(errors="replace")}
         reply = Reply(answer.status, words if body is None else body, _retry_after(answer.headers))
@@ -308,15 +313,14 @@ class Cluster:
     def failed(self, what: str, reply: Reply) -> ClusterError:
         """An answer that the caller has no use for."""
         kind = "missing-permission" if reply.status == 403 else "unreachable"
-        fix = "Grant the verb to the user of the run." if reply.status == 403 else "See the API server's log."
+        fix = _FIXES.get(reply.status, "See the API server's log, then run again.")
         return ClusterError([Finding(kind, Severity.ERROR, reply.message, object=what, fix=fix)])
 
 
-def connect(params: Mapping[str, Any], **limits: float) -> Cluster:
+def connect(params: Mapping[str, Any], timeout_s: float = _TIMEOUT_S, patience_s: float = _PATIENCE_S) -> Cluster:
     """Log in with kubernetes.core's authentication options; those absent come from K8S_AUTH_* variables.
 
-    ``limits`` are ``timeout_s`` and ``patience_s`` of the client. Raises ClusterError for a kubeconfig that cannot be
-    used.
+    Raises ClusterError for a kubeconfig that cannot be used.
     """
     options = {key: value for key, value in params.items() if value is not None}
     try:
@@ -330,7 +334,8 @@ def connect(params: Mapping[str, Any], **limits: float) -> Cluster:
             [Finding("unreachable", Severity.ERROR, message, object="gpufleet_cluster.auth", fix=fix)]
         ) from error
     headers = {key: ",".join(value) if isinstance(value, list) else value for key, value in _headers(options).items()}
-    return Cluster(client.rest_client.pool_manager, configuration, headers, **limits)
+    http = client.rest_client.pool_manager
+    return Cluster(http, configuration, headers, timeout_s=timeout_s, patience_s=patience_s)
 
 
 def _headers(options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -199,6 +202,25 @@ def test_a_hook_runs_exactly_then(reached: bool, proxy: FaultProxy, upstream: Up
     proxy.add(Rule(Hook(lambda: seen.append(len(upstream.asked)), reached), first=2))
     assert [attempt(proxy), attempt(proxy), attempt(proxy)] == ["200"] * 3
     assert seen == [2 if reached else 1]
+
+
+def test_a_client_that_died_in_a_hook_never_sent_its_request(proxy: FaultProxy, upstream: Upstream) -> None:
+    gone = Event()
+    with closing(_connected(proxy)) as client:
+        proxy.add(Rule(Hook(lambda: (client.close(), gone.set()))))
+        client.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert gone.wait(5)
+    assert attempt(proxy) == "200"
+    assert [path for _, path, _, _ in upstream.asked] == ["/api/v1/nodes"]
+
+
+def _connected(proxy: FaultProxy) -> ssl.SSLSocket:
+    api = through(proxy)
+    context = ssl.create_default_context(cafile=str(api._session.verify))
+    context.load_cert_chain(*api._session.cert)  # type: ignore[misc]
+    address = urlsplit(api.url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=5)
+    return context.wrap_socket(connection, server_hostname=address.hostname)
 
 
 def test_rules_choose_by_verb_path_and_count(proxy: FaultProxy) -> None:

@@ -68,13 +68,18 @@ def test_patience_is_bounded_and_the_last_answer_is_the_answer() -> None:
 
 
 def test_patience_can_be_shorter() -> None:
-    api = FakeApi()
-    api.fail(anything, *[status(503, "later")] * 9, *[status(500, "no")] * 9)
-    impatient = replace(api.cluster(), patience_s=1.0)
-    assert impatient.request("GET", "/api/v1").status == 503
-    assert api.sleeps == [0.5]
-    assert replace(impatient, patience_s=0.0).request("GET", "/api/v1").status == 503
-    assert api.sleeps == [0.5]
+    for code in (500, 503):
+        api = FakeApi()
+        api.fail(anything, *[status(code, "later")] * 9)
+        assert replace(api.cluster(), patience_s=1.0).request("GET", "/api/v1").status == code
+        assert api.sleeps == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"), [(403, "Grant the verb"), (429, "FlowSchema"), (404, "API server's log, then run again")]
+)
+def test_an_answer_of_no_use_comes_with_a_way_out(code: int, fix: str) -> None:
+    assert fix in FakeApi().cluster().failed("Node list", Reply(code, {"message": "no"})).line()
 
 
 def test_a_server_that_was_away_may_not_know_its_roles_yet() -> None:

@@ -42,8 +42,12 @@ def result(
 ) -> dict[str, Any]:
     """What the module prints when the engine finds this, and what it warns of."""
     warned: list[str] = []
+
+    def login(fleet: Any, patience_s: float) -> None:
+        assert patience_s < 10, "a wrong address is told soon"
+
     monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: warned.append(text))
-    monkeypatch.setattr(preflight, "login", lambda fleet, **limits: None)
+    monkeypatch.setattr(preflight, "login", login)
     monkeypatch.setattr(preflight, "Preflight", type("Found", (Checks,), {"findings": list(findings)}))
     with patch_module_args({**VALID, **args}), pytest.raises(SystemExit):
         preflight.main()

@@ -52,6 +52,18 @@ def test_ready(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert (found["changed"], found["done"], found["verdict"], found["msg"]) == (False, True, "ready", "1 of 1 ready")
 
 
+def test_a_step_is_short_although_the_server_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits: dict[str, float] = {}
+    api = FakeApi()
+    api.add(observed.deployment())
+    monkeypatch.setattr(wait_for, "connect", lambda fleet, **given: limits.update(given) or api.cluster())
+    with patch_module_args({"cluster": CLUSTER, "objects": OBJECTS}), pytest.raises(SystemExit):
+        wait_for.main()
+    assert limits["timeout_s"] + limits["patience_s"] < 10
+
+
 @pytest.mark.parametrize("check", [False, True])
 def test_not_ready_is_one_step_with_a_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], check: bool
