@@ -20,7 +20,7 @@ from e2e.guard import down_afterwards
 HOME = stage.ROOT / "build/molecule"
 #: As in extensions/molecule/inventory.
 BED = "molecule"
-#: One that writes nothing outside its folder, and asks nobody but our own settings.
+#: Settings of whoever calls us, which Ansible and molecule would follow.
 _FOREIGN = ("ANSIBLE_", "K8S_AUTH_", "KUBECONFIG", "MOLECULE_", "VIRTUAL_ENV")
 
 
