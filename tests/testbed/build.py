@@ -62,7 +62,10 @@ def cache_key(component: Component) -> str:
 
 def _directories() -> dict[str, Path]:
     if prebuilt := os.environ.get(PREBUILT):
-        return {component.name: _exported(Path(prebuilt), component) for component in COMPONENTS}
+        exported = {component.name: _exported(Path(prebuilt), component) for component in COMPONENTS}
+        if missing := [path.name for path in exported.values() if not path.is_dir()]:
+            raise ValueError(f"{PREBUILT}={prebuilt}: holds no {', '.join(missing)}")
+        return exported
     entries = {
         part.name: cache.cache_root() / "bed" / f"{part.name}-{part.version}-{cache_key(part)}" for part in COMPONENTS
     }

@@ -69,4 +69,10 @@ def test_the_cache_key_follows_everything_that_decides_the_bytes(monkeypatch: py
 
 def test_prebuilt_executables_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(build.PREBUILT, str(tmp_path))
+    *first, last = (tmp_path / f"{component.name}-{component.version}" for component in COMPONENTS)
+    for directory in first:
+        directory.mkdir()
+    with pytest.raises(ValueError, match=f"holds no {re.escape(last.name)}$"):
+        build.executables()
+    last.mkdir()
     assert build.executables()["promtool"] == tmp_path / "prometheus-v0.316.0" / "promtool"
