@@ -82,7 +82,7 @@ def _controller_manager(layout: Layout, settings: Settings, binaries: Mapping[st
         *_kubernetes_flags(layout, "kube-controller-manager"),
         f"--service-account-private-key-file={layout.pki / 'service-account.key'}",
         f"--root-ca-file={layout.pki / 'ca.crt'}",
-        "--controllers=*,-nodeipam,-cloud-node-lifecycle",
+        "--controllers=*,-nodeipam",
         "--kube-api-qps=200",
         "--kube-api-burst=300",
         f"--horizontal-pod-autoscaler-sync-period={settings.hpa_sync_s}s",
