@@ -78,7 +78,7 @@ def _node_pool(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
 
 
 def _limits(pool: GpuPool) -> dict[str, str]:
-    """The most nodes, said twice: within one round Karpenter v1.14 counts what it is about to buy in every resource but
+    """The most nodes, said twice: within one round Karpenter v1.15 counts what it is about to buy in every resource but
     nodes (subtractMax in pkg/controllers/provisioning/scheduling/scheduler.go), and would buy more than that limit.
 
     GPUs are whole ones here; MIG and time-slicing would change how many units of nvidia.com/gpu a node counts for.
