@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import artefact
 from e2e import declaration
@@ -93,6 +94,13 @@ class Controller:
         del cluster["auth"], pool["node_class"]
         inventory["_meta"]["hostvars"] = {"prod-east": {"gpufleet_cluster": cluster}}
         return inventory
+
+    def models(self, load: str) -> list[Json]:
+        """The models of the project, with engines that take that long to load."""
+        declared = yaml.safe_load((PROJECT / "inventory/group_vars/gpufleet.yml").read_text())
+        pod = {"metadata": {"annotations": {"testbed.gpufleet.io/load": load}}}
+        slow = {"overrides": {"Deployment": {"spec": {"template": pod}}}}
+        return [{**model, **slow} for model in declared["gpufleet_models"]]
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -177,9 +185,10 @@ def test_requirements_name_what_was_installed(controller: Controller) -> None:
 
 
 def test_cancelled_while_it_waits_then_converges(controller: Controller, api: Api, audit: AuditLog) -> None:
-    since = audit.mark()
-    runner = controller.launch("1")
-    assert until(lambda: any(call.resource == "apps/deployments" for call in writes(audit.calls(since, "converge"))))
+    runner = controller.launch("1", gpufleet_models=controller.models(load="10m"))
+    output = controller.folder / "artifacts/1/stdout"
+    assert until(lambda: output.exists() and "waiting for Deployment" in output.read_text())
+    assert len(controller.processes()) > 1
     runner.send_signal(signal.SIGTERM)
     cancelled = controller.finish("1", runner, CANCEL_S)
     assert (cancelled.exit_code, cancelled.status) == (254, "canceled"), cancelled.output
