@@ -16,7 +16,9 @@ from testbed.layout import REPOSITORY
 FOLDER = REPOSITORY / "docs/rbac"
 CONVERGE, NAMESPACED, VERIFY = "gpufleet-converge", "gpufleet-converge-namespaced", "gpufleet-verify"
 
-_GENERATED = "# Written by `make generate-rbac` from the calls that runs really make. How to bind it: docs/rbac.md."
+_GENERATED = """\
+# Written by `make generate-rbac` from the calls that runs really make.
+# How to bind it: docs/docsite/rst/permissions.rst."""
 _HEAD = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
 _ABOUT: Mapping[str, str] = {
     CONVERGE: """\
