@@ -182,7 +182,7 @@ def _rule(right: Right) -> Json:
 
 @pytest.fixture(scope="module")
 def account(recorded: Recorded, bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The kubeconfig of a service account that is bound as docs/docsite/rst/permissions.rst says: one namespace at a time."""
+    """The kubeconfig of a service account that is bound as the guide says: one namespace at a time."""
     api.create(path("ServiceAccount", "default"), {"metadata": {"name": "runner"}})
     subject = {"kind": "ServiceAccount", "name": "runner", "namespace": "default"}
     _bind(api, "runner", roles.CONVERGE, subject)
