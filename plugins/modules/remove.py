@@ -147,7 +147,7 @@ def remove(module: AnsibleModule) -> dict[str, object]:
         raise InvalidInput(problems.findings)
     fleet = parse_fleet(params["cluster"])
     # A silent API server must not make a step longer than a step may be: the action plugin tries again.
-    cluster = replace(connect(fleet), timeout_s=_CALL_S, tries=2)
+    cluster = connect(fleet, timeout_s=_CALL_S, patience_s=_CALL_S)
     component = params["component"]
     namespace = params["namespace"] or (NAMESPACE if component == GPU_OPERATOR else "")
     options = Options(module.check_mode, params["definitions"], namespace)

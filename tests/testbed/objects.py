@@ -146,7 +146,7 @@ def _system_node() -> Json:
 def _rights() -> Iterator[Json]:
     """What the users may do, by RBAC and not by being masters: the roles that docs/rbac offers to everybody."""
     for path in sorted((REPOSITORY / "docs/rbac").glob("*.yaml")):
-        yield from yaml.safe_load_all(path.read_text())
+        yield yaml.safe_load(path.read_text())
     for user, roles in _ROLES.items():
         yield from (_binding(role, f"gpufleet:{user}") for role in roles)
 

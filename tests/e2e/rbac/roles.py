@@ -25,9 +25,9 @@ _ABOUT: Mapping[str, str] = {
 # What site.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and LISTs, which
 # find what is no longer declared wherever it is. Bind it by a ClusterRoleBinding.""",
     NAMESPACED: """\
-# What they need in the namespaces that they write to: those of the models, and that of the placeholders of warm nodes
-# (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in the whole cluster by a
-# ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become anybody.""",
+# What site.yml, check mode and pruning need in the namespaces that they write to: those of the models, and that of the
+# placeholders of warm nodes (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in the whole
+# cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become anybody.""",
     VERIFY: """\
 # What preflight and wait_for read. It changes nothing, and can read no Secret. Bind it by a ClusterRoleBinding.""",
 }
@@ -56,16 +56,14 @@ _PURPOSES: Mapping[str, str] = {
 
 
 def files(converge: Rights, verify: Rights) -> dict[str, str]:
-    """Content by file name."""
-    return {
-        f"{CONVERGE}.yaml": _text({CONVERGE: converge.everywhere, NAMESPACED: converge.in_namespaces}),
-        f"{VERIFY}.yaml": _text({VERIFY: verify.all}),
-    }
+    """Content by file name: one role each."""
+    by_role = {CONVERGE: converge.everywhere, NAMESPACED: converge.in_namespaces, VERIFY: verify.all}
+    return {f"{name}.yaml": _role(name, rights) for name, rights in by_role.items()}
 
 
 def granted() -> dict[str, frozenset[Right]]:
     """The rights by role, as the files say them."""
-    documents = (entry for path in FOLDER.glob("*.yaml") for entry in yaml.safe_load_all(path.read_text()))
+    documents = (yaml.safe_load(path.read_text()) for path in FOLDER.glob("*.yaml"))
     return {entry["metadata"]["name"]: frozenset(_rights(entry["rules"])) for entry in documents}
 
 
@@ -75,14 +73,10 @@ def _rights(rules: Iterable[Mapping[str, list[str]]]) -> Iterator[Right]:
         yield from (Right(*parts) for parts in product(rule["apiGroups"], rule["resources"], rule["verbs"], names))
 
 
-def _text(roles: Mapping[str, Iterable[Right]]) -> str:
-    return f"{_GENERATED}\n" + "".join(_role(name, rights) for name, rights in roles.items())
-
-
 def _role(name: str, rights: Iterable[Right]) -> str:
     by_resource = groupby(sorted(rights), lambda right: (right.group, right.resource))
     rules = "".join(_rule(*resource, list(of_it)) for resource, of_it in by_resource)
-    return f"---\n{_ABOUT[name]}\n{_HEAD}metadata:\n  name: {name}\nrules:\n{rules}"
+    return f"---\n{_GENERATED}\n{_ABOUT[name]}\n{_HEAD}metadata:\n  name: {name}\nrules:\n{rules}"
 
 
 def _rule(group: str, resource: str, rights: list[Right]) -> str:
