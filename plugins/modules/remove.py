@@ -113,8 +113,6 @@ objects:
       diff: []
 """
 
-from dataclasses import replace
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import connect, report, run

@@ -123,9 +123,9 @@ def test_nothing_of_theirs_is_changed(story: Story) -> None:
 
 
 def test_to_install_beside_them_is_refused_before_anything_is_written(
-    brownfield: Fleet, story: Story, audit: AuditLog
+    brownfield: Fleet, story: Story, bed: Bed, audit: AuditLog
 ) -> None:
-    fleet = brownfield
+    fleet = brownfield.having("gpufleet_cluster.auth.kubeconfig", bed.kubeconfigs["install"])
     for name, value in (
         ("gpufleet_gpu_operator_enabled", True),
         ("gpufleet_keda_install", True),
@@ -137,7 +137,7 @@ def test_to_install_beside_them_is_refused_before_anything_is_written(
         fleet = fleet.having(name, value)
     since = audit.mark()
     failure = fleet.site(fails=True).failure
-    assert writes(audit.calls(since, "converge")) == []
+    assert writes(audit.calls(since, "install")) == []
     assert failure.action == "gpufleet.llm.preflight"
     errors = [entry for entry in failure.result["findings"] if entry["severity"] == "error"]
     assert {entry["id"] for entry in errors} == {"foreign-release"}

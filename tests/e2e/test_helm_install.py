@@ -75,6 +75,7 @@ def killed(fleet: Fleet, bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFa
             (("upgrade", "karpenter", karpenter), KARPENTER_NS, "pending-upgrade", HELM_4),
         )
     )
+    fleet = fleet.having("gpufleet_cluster.auth.kubeconfig", bed.kubeconfigs["install"])
     yield Killed(_declared(fleet, keda, karpenter, definitions), keda_record, karpenter_record, time.monotonic())
     helm_releases.put_back(api)
 
@@ -109,7 +110,7 @@ def story(killed: Killed, audit: AuditLog) -> Story:
         since = audit.mark()
         timed = killed.fleet.having("keda_wait_timeout", timeout).having("karpenter_wait_timeout", timeout)
         run = timed.site(*options, fails=fails)
-        written[name] = writes(audit.calls(since, "converge"))
+        written[name] = writes(audit.calls(since, "install"))
         return run
 
     too_early = site("too early", fails=True, timeout="5m")
@@ -176,7 +177,7 @@ def test_what_cannot_be_installed_is_named_before_anything_is_written(
     fleet = fleet.having("gpufleet_versions", {"keda": "2.19.0"})
     since = audit.mark()
     result = fleet.site("--tags", "preflight", fails=True).failure.result
-    assert writes(audit.calls(since, "converge")) == []
+    assert writes(audit.calls(since, "install")) == []
     assert {(entry["id"], entry["object"] or entry["field"]) for entry in result["findings"]} == {
         ("helm-missing", "karpenter_helm_binary"),
         ("foreign-release", "CustomResourceDefinition scaledobjects.keda.sh"),

@@ -95,8 +95,10 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(applied: Fleet, smaller: Fleet, api: Api, audit: AuditLog) -> Iterator[Story]:
-    bare = smaller.having("gpufleet_pools", None).having("gpufleet_models", None)
+def story(applied: Fleet, smaller: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Iterator[Story]:
+    # Namespaces and whatever is in them are not for those who only converge.
+    bare = smaller.having("gpufleet_cluster.auth.kubeconfig", bed.kubeconfigs["install"])
+    bare = bare.having("gpufleet_pools", None).having("gpufleet_models", None)
 
     def uninstall(*options: str, confirm: str = "e2e", fails: bool = False, **variables: str) -> Outcome:
         fleet, since = bare, audit.mark()
@@ -104,7 +106,7 @@ def story(applied: Fleet, smaller: Fleet, api: Api, audit: AuditLog) -> Iterator
             fleet = fleet.having(name, value)
         confirmed = ("-e", f"uninstall_confirm={confirm}") if confirm else ()
         run = fleet.run("gpufleet.llm.uninstall", *confirmed, *options, fails=fails)
-        return run, writes(audit.calls(since, "converge"))
+        return run, writes(audit.calls(since, "install"))
 
     paths = _foreign(api)
     before = set(snapshot(api))

@@ -14,8 +14,9 @@ from testbed.audit import Call
 
 #: Read one by one, under names that never change.
 _NAMED = frozenset({"customresourcedefinitions"})
-#: The namespace is itself what is read or made: a binding inside of one does not exist before it.
-_CLUSTER_WIDE = frozenset({"namespaces"})
+#: The namespace is itself what is read or made: a binding inside of one does not exist before it. Events of what has no
+#: namespace are in ``default``, where nothing else is granted.
+_CLUSTER_WIDE = frozenset({"namespaces", "events"})
 
 
 @dataclass(frozen=True, order=True)
