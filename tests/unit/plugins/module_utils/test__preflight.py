@@ -189,10 +189,11 @@ def test_what_rules_tell_is_not_asked_again() -> None:
     api.rules = {"-": [{**everything, "verbs": ["list"]}], "inference": [everything]}
     api.deny = lambda attributes: True
     denied = {(finding.message.split()[3], finding.message.split(" in ")[-1]) for finding in findings(api)}
-    assert {place for verb, place in denied if verb == "list"} == {"namespace gpufleet"}
-    assert {place for verb, place in denied} == {"the whole cluster", "namespace gpufleet"}
+    # Events of what has no namespace are in ``default``.
+    assert {place for verb, place in denied if verb == "list"} == {"namespace default", "namespace gpufleet"}
+    assert {place for verb, place in denied} == {"the whole cluster", "namespace default", "namespace gpufleet"}
     reviews = [call for call in api.calls if call.path.endswith("/selfsubjectrulesreviews")]
-    assert sorted((call.body or {})["spec"]["namespace"] for call in reviews) == ["-", "gpufleet", "inference"]
+    assert sorted((call.body or {})["spec"]["namespace"] for call in reviews) == ["-", "default", "gpufleet", "inference"]
 
 
 def test_a_server_that_tells_no_rules_is_asked_call_by_call() -> None:

@@ -332,6 +332,6 @@ def test_nothing_is_deleted_when_one_deletion_is_refused() -> None:
 
 def test_a_server_that_fails_in_the_middle_is_an_error() -> None:
     api = fleet_api()
-    api.fail(lambda call: call.path.endswith("/scaledobjects"), status(500, "etcd is down"))
+    api.fail(lambda call: call.path.endswith("/scaledobjects"), *[status(500, "etcd is down")] * 9)
     with pytest.raises(ClusterError, match="etcd is down"):
         take(api, "keda")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ def result(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], api: FakeApi, check: bool = False, **args: Any
 ) -> dict[str, Any]:
     """What the module prints."""
-    monkeypatch.setattr(remove, "connect", lambda fleet: api.cluster())
+    monkeypatch.setattr(remove, "connect", lambda fleet, **limits: replace(api.cluster(), **limits))
     cluster = {"name": "east", "provider": "kwok"}
     options = {"cluster": cluster, "component": "keda", "timeout": "0s", "_ansible_check_mode": check, **args}
     with patch_module_args(options), pytest.raises(SystemExit):

@@ -67,9 +67,9 @@ def test_the_line_says_what_is_tested_and_why() -> None:
         pytest.param("keda", "2.20.2", "", id="tested"),
         pytest.param(
             "karpenter",
-            "1.15.0",
-            "gpufleet_versions.karpenter: is 1.15.0, outside 1.12 to 1.14, and older ones do not know a duration in "
-            "karpenter.sh/do-not-disrupt. Declare 1.12 to 1.14.",
+            "1.16.0",
+            "gpufleet_versions.karpenter: is 1.16.0, outside 1.12 to 1.15, and older ones do not know a duration in "
+            "karpenter.sh/do-not-disrupt. Declare 1.12 to 1.15.",
             id="newer",
         ),
         pytest.param("gpu_operator", "v25.10.1", "gpufleet_versions.gpu_operator: is v25.10.1, outside 26.7", id="v"),
