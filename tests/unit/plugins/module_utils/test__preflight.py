@@ -193,7 +193,8 @@ def test_what_rules_tell_is_not_asked_again() -> None:
     assert {place for verb, place in denied if verb == "list"} == {"namespace default", "namespace gpufleet"}
     assert {place for verb, place in denied} == {"the whole cluster", "namespace default", "namespace gpufleet"}
     reviews = [call for call in api.calls if call.path.endswith("/selfsubjectrulesreviews")]
-    assert sorted((call.body or {})["spec"]["namespace"] for call in reviews) == ["-", "default", "gpufleet", "inference"]
+    asked = sorted((call.body or {})["spec"]["namespace"] for call in reviews)
+    assert asked == ["-", "default", "gpufleet", "inference"]
 
 
 def test_a_server_that_tells_no_rules_is_asked_call_by_call() -> None:
