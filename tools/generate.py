@@ -52,6 +52,8 @@ UNINSTALL_CRDS = {
     "description": "Also delete the CustomResourceDefinitions. Defaults to C(uninstall_crds).",
 }
 HELM_BINARY = {"type": "str", "default": "", "description": "Path of helm 3 or 4; that on the path if empty."}
+#: Options that say which release a role has made, if any.
+INSTALLED = ("install", "namespace", "helm_binary")
 VALUES = {"type": "dict", "default": {}, "description": "Values of the chart, merged last."}
 
 
@@ -61,7 +63,7 @@ def _install_options(product: str, namespace: str, **charts: str) -> dict[str, A
         "install": {
             "type": "bool",
             "default": False,
-            "description": f"Install {product} by Helm, instead of using it as it is. "
+            "description": f"Install {product} by Helm, and uninstall it, instead of using it as it is. "
             f"Defaults to C(gpufleet_{product.lower()}_install).",
         },
         "namespace": {"type": "str", "default": namespace, "description": "Namespace of the release."},
@@ -144,7 +146,7 @@ ROLES: dict[str, dict[str, Any]] = {
             },
         },
         "wait": "5m",
-        "uninstall": {"wait": "30m"},
+        "uninstall": {"wait": "30m", "shared": INSTALLED, "definitions": True},
     },
     "vllm": {"title": "Models served by vLLM", "wait": "30m", "uninstall": {"wait": "30m"}},
     "keda": {
@@ -159,7 +161,7 @@ ROLES: dict[str, dict[str, Any]] = {
             ),
         },
         "wait": "5m",
-        "uninstall": {"wait": "5m"},
+        "uninstall": {"wait": "5m", "shared": INSTALLED, "definitions": True},
     },
 }
 

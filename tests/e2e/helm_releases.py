@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.observed import path, until
-from testbed import build, toolchain
+from testbed import build, objects, toolchain
 from testbed.api import Api, resource_path
 from testbed.bed import Bed
 
@@ -19,6 +19,7 @@ Json = dict[str, Any]
 HELM_3 = toolchain.helm_3()
 HELM_4 = toolchain.kubectl_directory() / "helm"
 _DEFINITIONS = resource_path("apiextensions.k8s.io/v1", "customresourcedefinitions")
+_COMPONENTS = ("keda", "karpenter")
 _NAME, _NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 
 
@@ -60,15 +61,37 @@ def hand_over(api: Api, component: str, release: str, namespace: str) -> None:
 
 
 def put_back(api: Api) -> None:
-    """Take the marks away; the rest is put back by the next reset."""
-    for component in ("keda", "karpenter"):
+    """Have the definitions again, without marks; the rest is put back by the next reset."""
+    objects.apply_definitions(api)
+    for component in _COMPONENTS:
         _mark(api, component, {"app.kubernetes.io/managed-by": None}, {_NAME: None, _NAMESPACE: None})
 
 
 def _mark(api: Api, component: str, labels: Json, annotations: Json) -> None:
-    for manifest in build.manifests(component):
-        group, _, plural = manifest.stem.rpartition("_")
-        api.patch(f"{_DEFINITIONS}/{plural}.{group}", {"metadata": {"labels": labels, "annotations": annotations}})
+    for name in _shipped(component):
+        api.patch(f"{_DEFINITIONS}/{name}", {"metadata": {"labels": labels, "annotations": annotations}})
+
+
+def _shipped(component: str) -> set[str]:
+    parts = (manifest.stem.rpartition("_") for manifest in build.manifests(component))
+    return {f"{plural}.{group}" for group, _, plural in parts}
+
+
+def shipped() -> set[str]:
+    """Names of the definitions that both components bring."""
+    return set().union(*map(_shipped, _COMPONENTS))
+
+
+def definitions(api: Api) -> set[str]:
+    """Those of them that are there."""
+    return {item["metadata"]["name"] for item in api.list(_DEFINITIONS)} & shipped()
+
+
+def names(api: Api, *namespaces: str) -> set[str]:
+    """Names of the releases in some namespaces."""
+    selector = {"labelSelector": "owner=helm"}
+    records = [item for each in namespaces for item in api.list(resource_path("v1", "secrets", each), selector)]
+    return {record["metadata"]["labels"]["name"] for record in records}
 
 
 def owner(api: Api, definition: str) -> str:

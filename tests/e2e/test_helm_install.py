@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""KEDA and Karpenter installed by Helm 3 and 4, where helm was killed before: in, again, and nothing more."""
+"""KEDA and Karpenter installed by Helm 3 and 4, where helm was killed before: in, again, nothing more, and out."""
 
 from __future__ import annotations
 
@@ -184,3 +184,72 @@ def test_what_cannot_be_installed_is_named_before_anything_is_written(
         ("foreign-release", "CustomResourceDefinition triggerauthentications.keda.sh"),
         ("unsupported-version", "gpufleet_versions.keda"),
     }
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Uninstalled with an object of somebody else, which refuses it; then the operators, the definitions, and once
+    more."""
+
+    predicted: Run
+    refused: Run
+    operators: Run
+    left: tuple[set[str], set[str]]
+    whole: Run
+    again: Run
+    written: dict[str, list[Call]]
+
+
+@pytest.fixture(scope="module")
+def removed(killed: Killed, story: Story, api: Api, audit: AuditLog) -> Removed:
+    """Needed last: with it, the definitions are gone."""
+    helm_releases.hand_over(api, "keda", "keda", KEDA_NS)
+    fleet = killed.fleet.having("keda_values", {})
+    fleet.site("--tags", "keda")
+    written: dict[str, list[Call]] = {}
+
+    def uninstall(name: str, *options: str, fails: bool = False, definitions: bool = True) -> Run:
+        since, asked = audit.mark(), fleet.having("uninstall_crds", definitions)
+        run = asked.run("gpufleet.llm.uninstall", "-e", "uninstall_confirm=e2e", *options, fails=fails)
+        written[name] = writes(audit.calls(since, "converge"))
+        return run
+
+    scaled = path("ScaledObject", "default")
+    spec = {"scaleTargetRef": {"name": "theirs"}, "triggers": [{"type": "cpu", "metadata": {"value": "50"}}]}
+    meta = {"name": "theirs", "annotations": {"autoscaling.keda.sh/paused": "true"}}
+    api.create(scaled, {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": meta, "spec": spec})
+    refused = uninstall("refused", fails=True, definitions=False)
+    api.delete(f"{scaled}/theirs")
+    until(lambda: not api.list(scaled), TIMEOUT_S, "KEDA lets it go")
+    predicted = uninstall("predicted", "--check")
+    operators = uninstall("operators", definitions=False)
+    left = helm_releases.names(api, KEDA_NS, KARPENTER_NS), helm_releases.definitions(api)
+    return Removed(predicted, refused, operators, left, uninstall("whole"), uninstall("again"), written)
+
+
+def test_an_operator_that_others_need_stays(removed: Removed) -> None:
+    assert removed.refused.failure.result["msg"].startswith(
+        "ScaledObject default/theirs: is not of this fleet, and needs what is to be removed: the definition "
+        "scaledobjects.keda.sh and its operator"
+    )
+    assert removed.written["refused"] == []
+
+
+def test_without_the_operators_their_definitions_stay(removed: Removed, api: Api) -> None:
+    assert removed.operators.changed == 2
+    releases, definitions = removed.left
+    assert releases == {"karpenter-crd"}
+    assert definitions == helm_releases.shipped()
+    for namespace in (KEDA_NS, KARPENTER_NS):
+        assert api.list(path("Deployment", namespace)) == []
+
+
+def test_definitions_go_when_they_are_asked_for(removed: Removed, api: Api) -> None:
+    gone = {("CustomResourceDefinition", "", name, "delete") for name in helm_releases.shipped()}
+    assert removed.whole.moved == removed.predicted.moved == gone
+    assert removed.written["predicted"] == []
+    assert helm_releases.names(api, KEDA_NS, KARPENTER_NS) == helm_releases.definitions(api) == set()
+
+
+def test_what_is_gone_is_not_removed_again(removed: Removed) -> None:
+    assert (removed.again.changed, removed.written["again"]) == (0, [])

@@ -178,6 +178,9 @@ def values_of(
         built = gpu_operator.values(*chosen, tolerations)
     elif install.component == "karpenter" and fleet.cluster.provider is Provider.AWS:
         built = {"settings": {"clusterName": fleet.cluster.name}}
+    elif install.component == "keda":
+        # They are templates: with its release, Helm would delete them, and with them what anybody has made of them.
+        built = {"crds": {"additionalAnnotations": {"helm.sh/resource-policy": "keep"}}}
     merged: dict[str, Any] = _merge(built, install.values)
     return merged
 

@@ -86,7 +86,12 @@ def test_karpenter_on_aws_is_told_its_cluster() -> None:
     assert values("karpenter", {}, *AWS) == {"settings": {"clusterName": "east"}}
     own = {"settings": {"clusterName": "other", "interruptionQueue": "q"}}
     assert values("karpenter", own, *AWS) == own
-    assert values("karpenter", {}) == values("karpenter_crd", {}, *AWS) == values("keda", {}, *AWS) == {}
+    assert values("karpenter", {}) == values("karpenter_crd", {}, *AWS) == {}
+
+
+def test_definitions_of_keda_outlive_its_release() -> None:
+    kept = {"helm.sh/resource-policy": "keep"}
+    assert values("keda", {"crds": {"install": True}})["crds"] == {"install": True, "additionalAnnotations": kept}
 
 
 def test_what_is_there_afterwards() -> None:
