@@ -18,6 +18,10 @@ from ..objects.meta import Ref
 
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _TIMEOUT = Duration(1)
+#: For definitions that are templates: with their release, Helm would delete them, and with them what anybody has made
+#: of them. Among Karpenter's is one of Cluster Autoscaler, CapacityBuffer. The values of both charts are of the versions
+#: below; Azure's karpenter-crd has none, and no CapacityBuffer.
+_KEPT = {"helm.sh/resource-policy": "keep"}
 
 
 @dataclass(frozen=True)
@@ -179,8 +183,9 @@ def values_of(
     elif install.component == "karpenter" and fleet.cluster.provider is Provider.AWS:
         built = {"settings": {"clusterName": fleet.cluster.name}}
     elif install.component == "keda":
-        # They are templates: with its release, Helm would delete them, and with them what anybody has made of them.
-        built = {"crds": {"additionalAnnotations": {"helm.sh/resource-policy": "keep"}}}
+        built = {"crds": {"additionalAnnotations": _KEPT}}
+    elif install.component == "karpenter_crd":
+        built = {"additionalAnnotations": _KEPT}
     merged: dict[str, Any] = _merge(built, install.values)
     return merged
 

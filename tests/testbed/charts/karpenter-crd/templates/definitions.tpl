@@ -1,4 +1,7 @@
 {{- range $path, $content := .Files.Glob "definitions/*.yaml" }}
+{{- $definition := $.Files.Get $path | fromYaml }}
+{{- $annotations := merge (dict) $.Values.additionalAnnotations $definition.metadata.annotations }}
+{{- $_ := set $definition.metadata "annotations" $annotations }}
 ---
-{{ $.Files.Get $path }}
+{{ toYaml $definition }}
 {{- end }}
