@@ -63,7 +63,7 @@ def _install_options(product: str, namespace: str, **charts: str) -> dict[str, A
         "install": {
             "type": "bool",
             "default": False,
-            "description": f"Install {product} by Helm, and uninstall it, instead of using it as it is. "
+            "description": f"Install {product} by Helm, and uninstall it. "
             f"Defaults to C(gpufleet_{product.lower()}_install).",
         },
         "namespace": {"type": "str", "default": namespace, "description": "Namespace of the release."},

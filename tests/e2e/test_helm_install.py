@@ -191,7 +191,6 @@ class Removed:
     """Uninstalled with an object of somebody else, which refuses it; then the operators, the definitions, and once
     more."""
 
-    predicted: Run
     refused: Run
     operators: Run
     left: tuple[set[str], set[str]]
@@ -208,9 +207,9 @@ def removed(killed: Killed, story: Story, api: Api, audit: AuditLog) -> Removed:
     fleet.site("--tags", "keda")
     written: dict[str, list[Call]] = {}
 
-    def uninstall(name: str, *options: str, fails: bool = False, definitions: bool = True) -> Run:
+    def uninstall(name: str, fails: bool = False, definitions: bool = True) -> Run:
         since, asked = audit.mark(), fleet.having("uninstall_crds", definitions)
-        run = asked.run("gpufleet.llm.uninstall", "-e", "uninstall_confirm=e2e", *options, fails=fails)
+        run = asked.run("gpufleet.llm.uninstall", "-e", "uninstall_confirm=e2e", fails=fails)
         written[name] = writes(audit.calls(since, "install"))
         return run
 
@@ -222,10 +221,9 @@ def removed(killed: Killed, story: Story, api: Api, audit: AuditLog) -> Removed:
     refused = uninstall("refused", fails=True, definitions=False)
     api.delete(f"{scaled}/theirs")
     until(lambda: not api.list(scaled), TIMEOUT_S, "KEDA lets it go")
-    predicted = uninstall("predicted", "--check")
     operators = uninstall("operators", definitions=False)
     left = helm_releases.names(api, KEDA_NS, KARPENTER_NS), helm_releases.definitions(api)
-    return Removed(predicted, refused, operators, left, uninstall("whole"), uninstall("again"), written)
+    return Removed(refused, operators, left, uninstall("whole"), uninstall("again"), written)
 
 
 def test_an_operator_that_others_need_stays(removed: Removed) -> None:
@@ -249,8 +247,7 @@ def test_definitions_go_when_they_are_asked_for(removed: Removed, api: Api) -> N
     """All but that which Cluster Autoscaler shares."""
     kept = {"capacitybuffers.autoscaling.x-k8s.io"}
     gone = {("CustomResourceDefinition", "", name, "delete") for name in helm_releases.shipped() - kept}
-    assert removed.whole.moved == removed.predicted.moved == gone
-    assert removed.written["predicted"] == []
+    assert removed.whole.moved == gone
     assert (helm_releases.names(api, KEDA_NS, KARPENTER_NS), helm_releases.definitions(api)) == (set(), kept)
 
 

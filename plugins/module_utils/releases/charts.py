@@ -19,8 +19,8 @@ from ..objects.meta import Ref
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _TIMEOUT = Duration(1)
 #: For definitions that are templates: with their release, Helm would delete them, and with them what anybody has made
-#: of them. Among Karpenter's is one of Cluster Autoscaler, CapacityBuffer. The values of both charts are of the versions
-#: below; Azure's karpenter-crd has none, and no CapacityBuffer.
+#: of them. Among Karpenter's is one of Cluster Autoscaler, CapacityBuffer. Both values are of the versions below;
+#: Azure's karpenter-crd has none, and no CapacityBuffer.
 _KEPT = {"helm.sh/resource-policy": "keep"}
 
 
