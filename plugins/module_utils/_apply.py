@@ -228,9 +228,10 @@ class Applier:
                 held = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
                 held["spec"] = {"replicas": step.hold}
                 self._must(ref, self.cluster.apply(ref, held, HOLDER, False, force=True))
+            self._must(ref, self.cluster.apply(ref, step.obj, MANAGER, False, force=entry.force))
+            # Last: as long as it is there, a run that was killed is known to have this to do.
             if entry.ended is not None:
                 self._take_off(ref, entry.ended.text)
-            self._must(ref, self.cluster.apply(ref, step.obj, MANAGER, False, force=entry.force))
 
     def _take_off(self, ref: Ref, text: str) -> None:
         """Remove an override that has ended; one that somebody wrote since then stays, and the run stops."""

@@ -331,7 +331,7 @@ def connect(params: Mapping[str, Any], timeout_s: float = _TIMEOUT_S, patience_s
         fix = "Set gpufleet_cluster.auth.kubeconfig and context, or K8S_AUTH_* variables."
         message = f"no usable login: {' '.join(str(error).split())}"
         raise ClusterError(
-            [Finding("unreachable", Severity.ERROR, message, object="gpufleet_cluster.auth", fix=fix)]
+            [Finding("unauthorized", Severity.ERROR, message, object="gpufleet_cluster.auth", fix=fix)]
         ) from error
     headers = {key: ",".join(value) if isinstance(value, list) else value for key, value in _headers(options).items()}
     http = client.rest_client.pool_manager
@@ -380,7 +380,9 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, urllib3.exceptions.SSLError):
         # The server went away while TLS was being set up.
         return bool(error.args) and isinstance(error.args[0], ssl.SSLEOFError)
-    return not isinstance(error, urllib3.exceptions.LocationValueError)
+    # urllib3 1.26 tells a host name that does not resolve only in words.
+    unresolved = type(error).__name__ == "NameResolutionError" or "Name or service not known" in str(error)
+    return not unresolved and not isinstance(error, urllib3.exceptions.LocationValueError)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -36,7 +36,7 @@ CATALOGUE: dict[str, str] = {
     "wrong-cluster": "The API server is not the cluster that the inventory names.",
     "cluster-uid-missing": "The inventory does not pin the cluster by its uid yet.",
     "unreachable": "The API server or Prometheus does not answer, or not with what it was asked for.",
-    "unauthorized": "The API server refuses the credentials.",
+    "unauthorized": "The login cannot be used, or the API server refuses it.",
     "missing-permission": "The user of the run may not make a call that the run needs.",
     "missing-api": "The cluster does not serve an API that an object needs.",
     "unsupported-version": "A component is outside the versions that are tested together.",

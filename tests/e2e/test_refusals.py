@@ -87,9 +87,9 @@ DECLARED = (
 )
 LOGIN = (
     Case("no permission", KUBECONFIG, "unprivileged", "", ("missing-permission",)),
-    Case("expired token", KUBECONFIG, "expired", "API server: ", ("unreachable",)),
+    Case("expired token", KUBECONFIG, "expired", "API server: ", ("unauthorized",)),
     Case("unreachable API", KUBECONFIG, "unreachable", "API server: ", ("unreachable",)),
-    Case("missing kubeconfig", KUBECONFIG, "/nowhere", "gpufleet_cluster.auth: no usable login", ("unreachable",)),
+    Case("missing kubeconfig", KUBECONFIG, "/nowhere", "gpufleet_cluster.auth: no usable login", ("unauthorized",)),
 )
 SAYS = {
     "no permission": 'User "unprivileged" cannot ',

@@ -99,7 +99,8 @@ def dropped(deleted: Iterable[Mapping[str, Any]], now: datetime) -> list[Finding
 
 def without_override(scaled: Mapping[str, Any]) -> dict[str, Any]:
     """A ScaledObject without the annotation."""
-    kept = {key: text for key, text in scaled["metadata"]["annotations"].items() if key != ANNOTATION}
+    annotations = scaled["metadata"].get("annotations") or {}
+    kept = {key: text for key, text in annotations.items() if key != ANNOTATION}
     return {**scaled, "metadata": {**scaled["metadata"], "annotations": kept}}
 
 

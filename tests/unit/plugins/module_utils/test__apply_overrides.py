@@ -173,6 +173,16 @@ def _meanwhile(api: FakeApi, call: Call) -> bool:
     return False
 
 
+def test_a_run_that_ends_before_the_removal_is_finished_by_the_next(api: FakeApi) -> None:
+    decide(api, by_ann(until=YESTERDAY))
+    api.fail(lambda call: isinstance(call.body, list), status(403, "not now"))
+    with pytest.raises(ApplyError, match="not now"):
+        run(api, "keda")
+    assert (bounds(api)[:2], annotation(api) is None) == ((2, 6), False)
+    run(api, "keda")
+    assert (bounds(api)[:2], annotation(api)) == ((2, 6), None)
+
+
 def test_a_removal_whose_answer_got_lost_is_repeated(api: FakeApi) -> None:
     decide(api, by_ann(until=YESTERDAY))
     api.fail(lambda call: isinstance(call.body, list) and _gone(api), status(503, "its answer got lost"))

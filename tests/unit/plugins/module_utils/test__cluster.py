@@ -156,6 +156,13 @@ def test_a_wrong_certificate_is_not_tried_again() -> None:
     assert (len(api.calls), api.sleeps) == (1, [])
 
 
+def test_a_wrong_host_name_is_not_tried_again() -> None:
+    wrong = urllib3.exceptions.NewConnectionError(None, "[Errno -2] Name or service not known")  # type: ignore[arg-type]
+    error, api = refused(wrong)
+    assert "Name or service not known" in error.line()
+    assert (len(api.calls), api.sleeps) == (1, [])
+
+
 def test_a_server_that_leaves_while_tls_is_set_up_may_come_back() -> None:
     api = FakeApi()
     api.fail(anything, urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF occurred in violation of protocol")))
