@@ -113,17 +113,18 @@ def _throttled(bed: Bed, api: Api) -> Iterator[None]:
         "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
     }
     schema = {"priorityLevelConfiguration": {"name": "one-seat"}, "matchingPrecedence": 100, "rules": [rules]}
-    collection = resource_path("v1", "configmaps", "default")
+    # Something that the user may make, and no run here makes.
+    collection, probe = resource_path("scheduling.k8s.io/v1", "priorityclasses"), {"value": 1}
     levels, schemas = (_FLOW_CONTROL, "prioritylevelconfigurations"), (_FLOW_CONTROL, "flowschemas")
     api.create(
         resource_path(*levels), {"metadata": {"name": "one-seat"}, "spec": {"type": "Limited", "limited": limits}}
     )
     api.create(resource_path(*schemas), {"metadata": {"name": "one-seat"}, "spec": schema})
     try:
-        with _webhook(api, "", "configmaps", collection, {}) as webhook:
+        with _webhook(api, "scheduling.k8s.io", "priorityclasses", collection, probe) as webhook:
             webhook.listen()
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(_ask_again_and_again, bed.api(_USER), collection, over)
+                pool.submit(_ask_again_and_again, bed.api(_USER), collection, probe, over)
                 try:
                     until(lambda: _answers(bed.api(_USER), 429), 20, "the user is throttled")
                     yield
@@ -135,9 +136,9 @@ def _throttled(bed: Bed, api: Api) -> Iterator[None]:
         api.delete(resource_path(*levels, name="one-seat"))
 
 
-def _ask_again_and_again(api: Api, collection: str, over: Event) -> None:
+def _ask_again_and_again(api: Api, collection: str, probe: Json, over: Event) -> None:
     while not over.is_set():
-        _refusal(api, collection, {})
+        _refusal(api, collection, probe)
 
 
 def _answers(api: Api, status: int) -> bool:
