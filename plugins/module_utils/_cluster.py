@@ -169,6 +169,9 @@ class Cluster:
             return self.patience_s if _may_pass(outcome) else -1.0
         if outcome.status == 500:
             return min(_FAULT_PATIENCE_S, self.patience_s)
+        if outcome.status == 403 and "cannot get path" in outcome.message:
+            # Everybody may discover (system:discovery): it is a server that has not read its roles yet.
+            return min(_SETTLING_S, self.patience_s)
         settling = outcome.status == 403 and self.clock() - self._away_at < _SETTLING_S
         return self.patience_s if settling or outcome.status in _LATER else -1.0
 

@@ -20,6 +20,8 @@ _SILENT_S = 5
 #: How long steps may fail once one has worked, and the server be away before: it restarts during an upgrade.
 _HICCUP_S = 60
 _RETRY_S = 2
+#: A server that is back may answer 403 until it has read its roles (k8s.io/kubernetes v1.35).
+_SETTLING_S = 10
 
 #: Between module and action only.
 _PROTOCOL = ("next", "timeout_s", "patience_s")
@@ -59,10 +61,13 @@ class Stepper(ActionBase):
 
     def _first(self) -> Result:
         """The first step. Unlike a server that is away, what else fails at the start is wrong."""
+        away_at = float("-inf")
         while True:
             step = self._step(dict(self._task.args))
-            away = any(finding["id"] == "unreachable" for finding in step.get("findings", ()))
-            if not (step.get("failed") and away) or self._elapsed() > _HICCUP_S:
+            if any(finding["id"] == "unreachable" for finding in step.get("findings", ())):
+                away_at = self._elapsed()
+            passing = self._elapsed() - away_at < _SETTLING_S
+            if not (step.get("failed") and passing) or self._elapsed() > _HICCUP_S:
                 return step
             self._show(str(step["msg"]), _HICCUP_S)
             self.sleep(_RETRY_S)

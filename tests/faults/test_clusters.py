@@ -43,7 +43,7 @@ class Converged:
     states: dict[str, dict[Key, Fields]]
 
 
-@pytest.fixture(scope="module", params=[10, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+@pytest.fixture(scope="module", params=[4, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def converged(
     request: pytest.FixtureRequest, bed: Bed, api: Api, audit: AuditLog, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Converged]:

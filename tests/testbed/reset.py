@@ -79,11 +79,22 @@ def _until_gone(api: Api, find: Callable[[Api], Iterator[str]]) -> None:
     """Delete what ``find`` finds, again and again: controllers may make new ones until their owners are gone."""
     deadline = time.monotonic() + _DEADLINE_S
     with ThreadPoolExecutor(8) as pool:
-        while paths := list(find(api)):
+        while (paths := _found(api, find)) != []:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"still there {_DEADLINE_S:.0f} s after they were deleted: {', '.join(paths)}")
-            list(pool.map(lambda path: _delete(api, path), paths))
+                left = ", ".join(paths or ["what cannot be listed yet"])
+                raise TimeoutError(f"still there {_DEADLINE_S:.0f} s after they were deleted: {left}")
+            list(pool.map(lambda path: _delete(api, path), paths or ()))
             time.sleep(_POLL_S)
+
+
+def _found(api: Api, find: Callable[[Api], Iterator[str]]) -> list[str] | None:
+    """None while definitions that have just come back, or an API server that has, cannot list yet."""
+    try:
+        return list(find(api))
+    except ApiError as error:
+        if error.status != 429:
+            raise
+        return None
 
 
 def _delete(api: Api, path: str) -> None:

@@ -169,6 +169,15 @@ def test_a_server_that_leaves_while_tls_is_set_up_may_come_back() -> None:
     assert api.cluster().request("GET", "/api/v1").ok
 
 
+def test_a_server_that_has_not_read_its_roles_yet_is_asked_again() -> None:
+    api, message = FakeApi(), 'User "converge" cannot get path "/api/v1"'
+    api.fail(anything, *[status(403, message)] * 3)
+    assert api.cluster().request("GET", "/api/v1").ok
+    api.fail(anything, *[status(403, message)] * 99)
+    assert api.cluster().request("GET", "/api/v1").status == 403
+    assert api.clock() < 20
+
+
 def test_an_expired_login_is_told_at_once() -> None:
     api = FakeApi()
     api.fail(anything, status(401, "Unauthorized"))

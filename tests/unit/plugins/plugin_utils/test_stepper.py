@@ -168,6 +168,12 @@ def test_a_server_that_is_away_when_a_wait_begins_may_come_back(monkeypatch: pyt
     assert 60 < gone.now < 70
 
 
+def test_a_server_that_has_just_come_back_may_refuse_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    away, forbidden = ({**FAILURE, "findings": [{"id": each}]} for each in ("unreachable", "missing-permission"))
+    assert Run(away, forbidden, step(done=True), step_s=2).result(monkeypatch)["done"]
+    assert Run(forbidden, step(done=True), step_s=2).result(monkeypatch) == forbidden
+
+
 def test_a_later_failure_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(step(), FAILURE, FAILURE, step(done=True))
     assert run.result(monkeypatch)["done"]
