@@ -62,7 +62,7 @@ _POLL_S = 0.5
 @dataclass(frozen=True)
 class Options:
     """``check`` predicts only. ``definitions`` also takes the CustomResourceDefinitions, ``namespace`` is that of the
-    Helm release of the component's operator, if it has one of ours. No Helm is at work on that for ``timeout_s``."""
+    Helm release of the component's operator, if it has one of ours. A Helm at work on it ends within ``timeout_s``."""
 
     check: bool = False
     definitions: bool = False
@@ -87,8 +87,8 @@ class Step:
 
 @dataclass
 class Remover:
-    """The removal of one component from the cluster of that name: ``changes`` holds what was done, also
-    where that ended in an error."""
+    """The removal of one component from the cluster of that name. ``changes`` holds what was done even where that ended
+    in an error."""
 
     cluster: Cluster
     name: str
