@@ -206,18 +206,21 @@ class Cluster:
         return self._resources[api_version]
 
     def discover(self) -> dict[tuple[str, str], Resource]:
-        """Every kind that the cluster serves, by API version (of several the preferred one) and kind."""
+        """Every kind that the cluster serves, by API version (the most preferred of those that have it) and kind."""
         asking, found = self._accepting(_DISCOVERY), {}
         for root in ("/api", "/apis"):
             reply = asking.request("GET", root)
             if not reply.ok:
                 raise self.failed("API discovery", reply)
             for group in reply.body.get("items") or []:
-                name, preferred = group["metadata"].get("name"), group["versions"][0]
-                api_version = f"{name}/{preferred['version']}" if name else preferred["version"]
-                kinds = _by_discovered_kind(preferred.get("resources") or [])
-                self._resources[api_version] = kinds
-                found.update({(api_version, kind): resource for kind, resource in kinds.items()})
+                name = group["metadata"].get("name")
+                known: set[str] = set()
+                for version in group["versions"]:
+                    api_version = f"{name}/{version['version']}" if name else version["version"]
+                    kinds = _by_discovered_kind(version.get("resources") or [])
+                    self._resources[api_version] = kinds
+                    found.update({(api_version, kind): kinds[kind] for kind in kinds.keys() - known})
+                    known |= kinds.keys()
         return found
 
     def metadata_only(self) -> Cluster:

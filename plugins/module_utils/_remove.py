@@ -12,10 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ._cluster import Cluster
 from ._observe import gpu_pods_on_pool, names_of
+from .converge.decisions import dropped
 from .converge.plan import Action, Change, selector_of_role
 from .converge.refusal import refusal_finding
 from .converge.removal import (
@@ -37,10 +39,11 @@ from .converge.removal import (
     makes_namespaces,
     next_wave,
     node_class_users,
-    reopened,
     roles_from,
     selector_of_cluster,
+    state_of,
     unowned,
+    unreadable_finding,
     wave,
     with_node_classes,
 )
@@ -49,9 +52,9 @@ from .findings import Finding, Severity, Verdict
 from .objects import karpenter, keda, vllm
 from .objects.gpu_operator import RELEASE
 from .objects.meta import MODEL_LABEL, ROLE_LABEL, label_of, ref_of
-from .readiness.predicates import gone
 from .releases.charts import Release
 from .releases.obstacles import release_of
+from .releases.records import as_failed, lock_finding, locked_by
 
 _POLL_S = 0.5
 
@@ -59,11 +62,12 @@ _POLL_S = 0.5
 @dataclass(frozen=True)
 class Options:
     """``check`` predicts only. ``definitions`` also takes the CustomResourceDefinitions, ``namespace`` is that of the
-    Helm release of the component's operator, if it has one of ours."""
+    Helm release of the component's operator, if it has one of ours. A Helm at work on it ends within ``timeout_s``."""
 
     check: bool = False
     definitions: bool = False
     namespace: str = ""
+    timeout_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,22 @@ class Step:
 
 @dataclass
 class Remover:
-    """The removal of one component from the cluster of that name."""
+    """The removal of one component from the cluster of that name. ``changes`` holds what was done even where that ended
+    in an error."""
 
     cluster: Cluster
     name: str
     component: str
     options: Options
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     changes: list[Change] = field(default_factory=list)
     _served: Optional[dict[tuple[str, str], Any]] = None
+
+    @property
+    def lost(self) -> list[Finding]:
+        """Decisions of people that go with what is deleted."""
+        return dropped((change.before or {} for change in self.changes if change.action is Action.DELETE), self.now())
 
     def predict(self) -> Step:
         """What a run would delete. Raises RemoveError and ClusterError."""
@@ -101,7 +112,8 @@ class Remover:
         doomed = [*wave(live).delete, *namespaces.delete, *self._definitions().delete]
         self._admit(doomed)
         self._reopen()
-        self.changes += [Change(ref_of(obj), Action.DELETE, obj, None) for obj in doomed]
+        for obj in doomed:
+            self._note(obj)
         return Step(Verdict.READY, "", tuple(self.changes), tuple(findings))
 
     def step(self, budget_s: float) -> Step:
@@ -247,17 +259,26 @@ class Remover:
         return [obj for found in self.cluster.in_parallel(listed, kinds) for obj in found], sorted(unseen)
 
     def _reopen(self) -> None:
-        """Releases that a killed Helm has left half uninstalled, so that it can be done again."""
-        if not self.options.namespace:
-            return
-        names = ",".join(REMOVABLE[self.component].releases)
-        selector = f"owner=helm,status=uninstalling,name in ({names})"
-        for record in self.cluster.list_objects("v1", "Secret", self.options.namespace, labels=selector):
-            ref = ref_of(record)
-            reply = self.cluster.patch(ref, reopened(record), self.options.check)
-            if not reply.ok:
-                raise RemoveError([refusal_finding(ref, reply.status, reply.body, reply.message)])
-            self.changes.append(Change(ref, Action.UPDATE, record, {**reply.body}))
+        """Give up the records of Helms that were killed, so that their releases can be uninstalled (again): of one that
+        says ``uninstalling`` kubernetes.core.helm (6.6.0) takes for granted that it is gone."""
+        for name in REMOVABLE[self.component].releases if self.options.namespace else ():
+            selector = f"owner=helm,name={name}"
+            lock = locked_by(self.cluster.list_objects("v1", "Secret", self.options.namespace, labels=selector))
+            if lock is not None:
+                self._unlock(lock)
+
+    def _unlock(self, lock: Object) -> None:
+        ref, finding = ref_of(lock), lock_finding(lock, self.options.timeout_s, self.now())
+        if finding.severity is Severity.ERROR:
+            raise RemoveError([finding])
+        try:
+            patch = as_failed(lock, self.now())
+        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+            raise RemoveError([unreadable_finding(ref, error)]) from error
+        reply = self.cluster.patch(ref, patch, self.options.check)
+        if not reply.ok:
+            raise RemoveError([refusal_finding(ref, reply.status, reply.body, reply.message)])
+        self.changes.append(Change(ref, Action.UPDATE, lock, {**reply.body}))
 
     def _admit(self, doomed: Sequence[Object]) -> None:
         """Ask the server whether all of it may be deleted. Raises RemoveError with every refusal."""
@@ -280,13 +301,16 @@ class Remover:
             reply = self.cluster.delete(ref, dry_run=False, dependents_first=True)
             if not reply.ok and reply.status != 404:
                 raise RemoveError([refusal_finding(ref, reply.status, reply.body, reply.message)])
-            self.changes.append(Change(ref, Action.DELETE, obj, None))
+            self._note(obj)
+
+    def _note(self, doomed: Object) -> None:
+        self.changes.append(Change(ref_of(doomed), Action.DELETE, doomed, None))
 
     def _unfinished(self, waiting: Sequence[Object]) -> Step:
-        states = [gone(obj) for obj in waiting]
+        states = [state_of(obj) for obj in waiting]
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
         progress = f"{ref_of(waiting[0])} ({states[0].progress}){more}"
-        behind = [reason for obj in waiting for each in self._behind(obj) for reason in gone(each).reasons]
+        behind = [reason for obj in waiting for each in self._behind(obj) for reason in state_of(each).reasons]
         findings = [*behind, *(reason for state in states for reason in state.reasons)]
         return Step(Verdict.WAITING, progress, tuple(self.changes), tuple(findings))
 

@@ -19,6 +19,7 @@ description:
   - Nothing is forced, and finalizers are left to those who remove them. When time runs out, the message names the
     object, the finalizer, and who removes it.
   - A run that was killed is continued by the next one.
+  - An override or a pause that goes with an autoscaler is told, finding C(decision-dropped).
 options:
   component:
     description:
@@ -38,7 +39,8 @@ options:
   namespace:
     description:
       - Namespace of the Helm release of the component's operator, where the collection has installed it.
-      - A release that a killed Helm has left half uninstalled is made ready for being uninstalled again.
+      - A release that a killed Helm has left half uninstalled is made ready for being uninstalled again. A Helm counts
+        as killed after O(timeout); before that, the task fails.
       - Objects of the GPU Operator are recognized by their release. Its namespace is V(gpu-operator) unless it is set.
     type: str
     default: ""
@@ -113,13 +115,17 @@ objects:
       diff: []
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import connect, report, run
 from ..module_utils._remove import Options, Remover
-from ..module_utils.converge.plan import ansible_diff
+from ..module_utils.converge.plan import Change, ansible_diff
 from ..module_utils.converge.removal import GPU_OPERATOR, REMOVABLE
-from ..module_utils.errors import InvalidInput
+from ..module_utils.errors import GpufleetError, InvalidInput
+from ..module_utils.findings import Verdict
 from ..module_utils.fleet.fields import Duration, Problems
 from ..module_utils.fleet.parse import parse_fleet
 from ..module_utils.objects.gpu_operator import NAMESPACE
@@ -148,11 +154,17 @@ def remove(module: AnsibleModule) -> dict[str, object]:
     cluster = connect(fleet, timeout_s=_CALL_S, patience_s=_CALL_S)
     component = params["component"]
     namespace = params["namespace"] or (NAMESPACE if component == GPU_OPERATOR else "")
-    options = Options(module.check_mode, params["definitions"], namespace)
+    options = Options(module.check_mode, params["definitions"], namespace, timeout_s)
     remover = Remover(cluster, fleet.cluster.name, component, options)
-    step = remover.predict() if module.check_mode else remover.step(min(_STEP_S, timeout_s))
+    try:
+        step = remover.predict() if module.check_mode else remover.step(min(_STEP_S, timeout_s))
+    except GpufleetError as error:
+        findings = [*(entry.to_dict() for entry in error.findings), *report(module, remover.lost)]
+        done = _done(remover.changes)
+        module.fail_json(msg=error.line(), verdict=Verdict.BROKEN.value, findings=findings, **done)
+    told = report(module, step.findings) if step.done else [entry.to_dict() for entry in step.findings]
     return {
-        "changed": bool(step.changes),
+        **_done(step.changes),
         "done": step.done,
         "verdict": step.verdict.value,
         "progress": step.progress,
@@ -160,9 +172,16 @@ def remove(module: AnsibleModule) -> dict[str, object]:
         "timeout_s": timeout_s,
         "patience_s": timeout_s,
         "msg": f"{component}: done" if step.done else step.findings[0].line(),
-        "findings": report(module, step.findings) if step.done else [entry.to_dict() for entry in step.findings],
-        "objects": [change.to_dict() for change in step.changes],
-        "diff": ansible_diff(step.changes),
+        "findings": [*told, *report(module, remover.lost)],
+    }
+
+
+def _done(changes: Sequence[Change]) -> dict[str, Any]:
+    """What was deleted, also by a step that failed later."""
+    return {
+        "changed": bool(changes),
+        "objects": [change.to_dict() for change in changes],
+        "diff": ansible_diff(changes),
     }
 
 

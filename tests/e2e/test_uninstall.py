@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ QUICK = {f"testbed.gpufleet.io/{stage}": "100ms" for stage in ("pull", "load", "
 LIFECYCLE = {"p99_generation": "1s", "cold_start": "5s", "pre_stop": "0s", "teardown": "1s"}
 CLAIMS = resource_path("karpenter.sh/v1", "nodeclaims")
 HELD = path("Service", NAMESPACE, declaration.MODEL)
+SCALED = path("ScaledObject", NAMESPACE, declaration.MODEL)
 FINALIZER = "example.com/hold"
 
 #: A run, and what it wrote.
@@ -113,6 +115,8 @@ def story(applied: Fleet, smaller: Fleet, bed: Bed, api: Api, audit: AuditLog) -
     unconfirmed, wrong = uninstall(confirm="", fails=True), uninstall(confirm="west", fails=True)
     # Now, because by the end of two runs their controllers have settled.
     others = {each: _version(api, each) for each in paths}
+    decided = {"min": 1, "max": 2, "until": "2099-01-01T00:00:00Z", "who": "ops", "why": "launch"}
+    api.patch(SCALED, {"metadata": {"annotations": {"gpufleet.io/override": json.dumps(decided)}}})
     predicted = uninstall("--check", "--diff")
     api.patch(HELD, {"metadata": {"finalizers": [FINALIZER]}})
     stuck = uninstall(vllm_uninstall_timeout="4s", fails=True)
@@ -158,11 +162,20 @@ def test_a_finalizer_that_nobody_removes_is_named(story: Story) -> None:
     assert result["changed"] is True
 
 
+def test_a_decision_that_goes_with_an_autoscaler_is_told(story: Story) -> None:
+    for run in (story.predicted[0], story.stuck[0]):
+        findings = [entry for task in run.of("remove") for entry in task.result.get("findings", [])]
+        (lost,) = (entry for entry in findings if entry["id"] == "decision-dropped")
+        assert lost["object"] == f"ScaledObject {NAMESPACE}/{declaration.MODEL}"
+        warning = "is deleted, and with it: override by ops until 2099-01-01T00:00:00Z"
+        assert warning in " ".join(run.output.split())
+
+
 def test_no_node_goes_under_the_pods_of_others(story: Story) -> None:
     result = story.in_use[0].failure.result
     assert result["msg"].startswith(f"NodePool {POOL}: 1 GPU pods run on it: team/theirs.")
     assert result["findings"][0]["id"] == "in-use"
-    assert {call.resource for call in story.in_use[1]}.isdisjoint({"karpenter.sh/nodepools", "apps/deployments"})
+    assert story.in_use[1] == []
 
 
 def test_nothing_of_ours_is_left_but_a_namespace_in_which_others_are(story: Story, api: Api) -> None:

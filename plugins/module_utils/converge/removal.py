@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +14,8 @@ from ..objects import karpenter, keda, node_class, vllm
 from ..objects.build import COMPONENTS, Kinds
 from ..objects.gpu_operator import CLUSTER_POLICY, RELEASE
 from ..objects.meta import CLUSTER_LABEL, MANAGED_BY, MANAGER, ROLE_LABEL, Ref, label_of, ref_of
+from ..readiness.predicates import gone
+from ..readiness.state import State, unready
 from .plan import is_ours
 
 GPU_OPERATOR = "gpu_operator"
@@ -119,6 +118,13 @@ def is_going(obj: Object) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp"))
 
 
+def state_of(obj: Object) -> State:
+    """What an object that is to go is held by, or that its turn has not come yet."""
+    if is_going(obj):
+        return gone(obj)
+    return unready(obj, "comes next", "not-ready", "is still to be deleted, but time is up", "Run again to go on.")
+
+
 def unowned(listed: Sequence[Object], kinds: Kinds) -> list[Object]:
     """Without what goes with its owner: with one that is listed, or one of other kinds."""
     refs = {ref_of(obj) for obj in listed}
@@ -215,19 +221,13 @@ def in_use_finding(ref: Ref, message: str, fix: str) -> Finding:
     return Finding("in-use", Severity.ERROR, message, str(ref), fix=fix)
 
 
+def unreadable_finding(record: Ref, error: Exception) -> Finding:
+    """Why a release that a killed Helm has locked stays locked."""
+    fix = "See what `helm history` says of the release, then run again."
+    return Finding("release-pending", Severity.ERROR, f"is no record of Helm 3 or 4: {error}", str(record), fix=fix)
+
+
 def shown(names: Sequence[str]) -> str:
     """The first few of them, and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def reopened(record: Object) -> dict[str, Any]:
-    """The patch that lets Helm uninstall a release again, of a record (a Secret) that says ``uninstalling``.
-
-    Only a Helm that was killed leaves such a record, and kubernetes.core.helm (6.6.0) takes it for done. The release is
-    gzipped JSON inside base64 inside the base64 of Secrets (pkg/storage/driver of Helm 3 and 4).
-    """
-    release = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(record["data"]["release"]))))
-    release["info"]["status"] = "failed"
-    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
-    return {"metadata": {"labels": {"status": "failed"}}, "data": {"release": packed}}

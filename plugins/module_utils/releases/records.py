@@ -12,7 +12,7 @@ import base64
 import gzip
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ..findings import Finding, Severity
@@ -33,9 +33,13 @@ def locked_by(records: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any
 def lock_finding(record: Mapping[str, Any], timeout_s: int, now: datetime) -> Finding:
     """Whether a record that locks a release may be given up: its Helm is dead (warning), or may be alive (error).
 
-    Helm writes the record when it starts, and waits for at most ``timeout_s`` seconds.
+    Helm writes the record when it starts, and waits for at most ``timeout_s`` seconds. To uninstall, it writes into the
+    one that the install has made, and notes the time as it does with every later write.
     """
     since, status = str(record["metadata"].get("creationTimestamp") or ""), label_of(record, "status")
+    modified = label_of(record, "modifiedAt") or ""
+    if modified.isdecimal():
+        since = datetime.fromtimestamp(int(modified), timezone.utc).isoformat()
     says, left = f"says {status}{for_long(since, now)}", timeout_s - age_s(since, now)
     if left <= 0:
         message = f"{says}, longer than a Helm of this role takes: it was killed"

@@ -171,7 +171,7 @@ class FakeApi:
         return Answer(200, {"resources": [*found, *scales]})
 
     def _discover_all(self, core: bool) -> Answer:
-        groups = []
+        groups: dict[str, dict[str, Any]] = {}
         for version, kinds in self.kinds.items():
             group, number = version.rpartition("/")[::2]
             resources = [
@@ -184,9 +184,9 @@ class FakeApi:
                 for kind, (name, own) in kinds.items()
             ]
             if core is not bool(group):
-                versions = [{"version": number, "resources": resources}]
-                groups.append({"metadata": {"name": group} if group else {}, "versions": versions})
-        return Answer(200, {"kind": "APIGroupDiscoveryList", "items": groups})
+                entry = {"metadata": {"name": group} if group else {}, "versions": []}
+                groups.setdefault(group, entry)["versions"].append({"version": number, "resources": resources})
+        return Answer(200, {"kind": "APIGroupDiscoveryList", "items": list(groups.values())})
 
     def _ref(self, path: str) -> Ref | None:
         version, rest = _version(path), _rest(path)

@@ -212,6 +212,19 @@ def test_discovery_is_asked_once_and_knows_what_is_not_served() -> None:
     assert [call.path for call in api.calls] == ["/apis/keda.sh/v1alpha1", "/api/v1"]
 
 
+def test_discovery_finds_each_kind_in_the_most_preferred_version_that_has_it() -> None:
+    api = FakeApi()
+    api.kinds["keda.sh/v1alpha2"] = {"ScaledObject": ("scaledobjects", True), "Newer": ("newers", True)}
+    cluster = api.cluster()
+    found = [(version, kind) for version, kind in cluster.discover() if version.startswith("keda.sh/")]
+    assert sorted(found) == [
+        ("keda.sh/v1alpha1", "ScaledObject"),
+        ("keda.sh/v1alpha1", "TriggerAuthentication"),
+        ("keda.sh/v1alpha2", "Newer"),
+    ]
+    assert cluster.path(Ref("keda.sh/v1alpha2", "Newer", "n", "")) == "/apis/keda.sh/v1alpha2/namespaces/n/newers"
+
+
 def test_a_missing_api_is_named_with_a_way_out() -> None:
     with pytest.raises(
         ClusterError, match="ScaledObject: the cluster does not serve keda.sh/v1alpha1. Install"

@@ -68,7 +68,7 @@ def fleet_api(*changes: tuple[str, Any]) -> Api:
 
 def take(api: FakeApi, component: str, budget_s: float = 0, **options: Any) -> Step:
     """One step, or the prediction."""
-    remover = Remover(api.cluster(), "east", component, Options(**options), clock=api.clock)
+    remover = Remover(api.cluster(), "east", component, Options(**options), clock=api.clock, now=lambda: observed.NOW)
     return remover.predict() if remover.options.check else remover.step(budget_s)
 
 
@@ -152,6 +152,17 @@ def test_a_namespace_with_objects_of_others_stays_and_says_so(labels: dict[str, 
     assert take(api, "karpenter", budget_s=5).findings == ()
 
 
+def test_a_namespace_with_nothing_but_kinds_of_an_older_version_stays() -> None:
+    """As that of NVIDIADriver: nvidia.com/v1 is preferred, and does not have it."""
+    api = fleet_api()
+    api.kinds["example.com/v1"] = {"Thing": ("things", True)}
+    api.kinds["example.com/v1alpha1"] = {"Older": ("olders", True)}
+    api.add(observed.observed("example.com/v1alpha1", "Older", "theirs", "inference"))
+    take(api, "keda", budget_s=5)
+    (finding,) = take(api, "vllm", budget_s=5).findings
+    assert INFERENCE in api.objects and "Older inference/theirs" in finding.message
+
+
 def test_a_namespace_that_cannot_be_looked_into_stays() -> None:
     api = fleet_api()
     take(api, "keda", budget_s=5)
@@ -190,6 +201,26 @@ def test_a_held_object_is_named_with_its_finalizer_and_deleted_once() -> None:
     assert Ref("v1", "ServiceAccount", "inference", "llama-70b") in api.objects
     assert deleted(take(api, "vllm", check=True)).count(str(SERVICE)) == 0
     assert deleted(take(api, "vllm", budget_s=5)) == []
+
+
+def test_what_there_is_no_time_for_is_told_to_be_left_for_the_next_run() -> None:
+    api = fleet_api()
+    take(api, "keda", budget_s=5)
+    step = take(api, "vllm")
+    assert step.progress == "PodDisruptionBudget inference/llama-70b (comes next) and 1 more"
+    assert step.findings[0].line() == (
+        "PodDisruptionBudget inference/llama-70b: is still to be deleted, but time is up. Run again to go on."
+    )
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_decision_that_goes_with_an_autoscaler_is_told(check: bool) -> None:
+    api = fleet_api()
+    api.edit(SCALER, {"metadata": {"annotations": {"autoscaling.keda.sh/paused": "true"}}})
+    options = Options(check)
+    remover = Remover(api.cluster(), "east", "keda", options, clock=api.clock)
+    assert remover.predict().done if check else remover.step(5).done
+    assert [(entry.id, entry.object) for entry in remover.lost] == [("decision-dropped", str(SCALER))]
 
 
 def test_what_is_behind_a_held_object_is_named_first() -> None:

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gpufleet.llm.plugins.action.remove import ActionModule
 from ansible_collections.gpufleet.llm.plugins.modules import remove
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi, status
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.runs import SCALER, converged
 
 pytest.importorskip("urllib3")
@@ -58,6 +59,23 @@ def test_a_held_object_is_the_message(monkeypatch: pytest.MonkeyPatch, capsys: p
     )
 
 
+def test_what_was_deleted_before_an_error_is_in_its_result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = converged()
+    api.edit(SCALER, {"metadata": {"annotations": {"autoscaling.keda.sh/paused": "true"}}})
+    refused = status(403, "triggerauthentications is forbidden")
+    api.fail(lambda call: "/triggerauthentications/" in call.path and "dryRun" not in call.query, refused)
+    warned: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: warned.append(text))
+    found = result(monkeypatch, capsys, api, timeout="5s")
+    assert (found["failed"], found["changed"], found["verdict"]) == (True, True, "broken")
+    assert [entry["kind"] for entry in found["objects"]] == ["ScaledObject"]
+    assert [entry["before_header"] for entry in found["diff"]] == ["ScaledObject inference/llama-70b"]
+    assert [entry["id"] for entry in found["findings"]] == ["rejected", "decision-dropped"]
+    assert len(warned) == 1 and "is deleted, and with it: " in warned[0]
+
+
 def test_a_wrong_timeout_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = result(monkeypatch, capsys, converged(), timeout="soon")
     assert found["failed"] and found["msg"].startswith("timeout: ")
@@ -66,13 +84,15 @@ def test_a_wrong_timeout_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def deletion(name: str) -> dict[str, Any]:
     """A step that has deleted one object."""
     objects = [{"kind": "ScaledObject", "namespace": "a", "name": name, "action": "delete", "diff": []}]
-    return {"changed": True, "objects": objects, "diff": [{"before_header": name}]}
+    findings = [{"id": "finalizer", "object": name}, {"id": "decision-dropped", "object": name}]
+    told = {"findings": findings, "warnings": [name]}
+    return {"changed": True, "objects": objects, "diff": [{"before_header": name}], **told}
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_what_all_steps_have_deleted_adds_up(done: bool) -> None:
     common = {"verdict": "waiting", "progress": "x", "next": 0, "timeout_s": 10, "patience_s": 10, "msg": "x: is held."}
-    last = {"changed": False, "objects": [], "diff": [], "done": done}
+    last = {"changed": False, "objects": [], "diff": [], "findings": [{"id": "not-ready"}], "done": done}
     steps = [
         {**common, **deletion("one"), "done": False},
         {**common, **deletion("two"), "done": False},
@@ -87,4 +107,6 @@ def test_what_all_steps_have_deleted_adds_up(done: bool) -> None:
     assert (found["changed"], found.get("failed", False)) == (True, not done)
     assert [entry["name"] for entry in found["objects"]] == ["one", "two"]
     assert [entry["before_header"] for entry in found["diff"]] == ["one", "two"]
+    assert [entry["id"] for entry in found["findings"]] == ["not-ready", "decision-dropped", "decision-dropped"]
+    assert found["warnings"] == ["one", "two"]
     assert found["msg"] == ("keda: 2 deleted" if done else "x: is held. Gave up after 10s.")

@@ -1,16 +1,13 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who lives in a namespace, what is named of many, and a release that Helm can uninstall again."""
+"""Who lives in a namespace, and what is named of many."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from typing import Any
 
-from ansible_collections.gpufleet.llm.plugins.module_utils.converge.removal import inhabitants, reopened, shown
+from ansible_collections.gpufleet.llm.plugins.module_utils.converge.removal import inhabitants, shown
 
 OURS = {"app.kubernetes.io/managed-by": "gpufleet", "gpufleet.io/cluster": "east"}
 
@@ -47,12 +44,3 @@ def test_who_lives_in_a_namespace() -> None:
 
 def test_of_many_the_first_are_named() -> None:
     assert (shown(["a", "b", "c"]), shown(["a", "b", "c", "d", "e"])) == ("a, b, c", "a, b, c and 2 more")
-
-
-def test_a_release_can_be_uninstalled_again() -> None:
-    release = {"name": "x", "info": {"status": "uninstalling", "notes": "n"}, "version": 3}
-    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
-    patch = reopened({"data": {"release": packed}})
-    assert patch["metadata"] == {"labels": {"status": "failed"}}
-    again = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(patch["data"]["release"]))))
-    assert again == {**release, "info": {"status": "failed", "notes": "n"}}

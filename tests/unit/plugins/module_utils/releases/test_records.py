@@ -49,6 +49,13 @@ def test_a_lock_that_outlived_every_helm_may_be_given_up(timeout_s: int, severit
     assert finding.object == "Secret gpu-operator/sh.helm.release.v1.gpu-operator.v3"
 
 
+def test_an_uninstall_is_as_old_as_the_last_write_to_the_record_of_the_install() -> None:
+    uninstalling = record(3, "uninstalling")
+    uninstalling["metadata"]["labels"]["modifiedAt"] = str(int(NOW.timestamp()) - 60)
+    assert lock_finding(uninstalling, 60, NOW).severity is Severity.WARNING
+    assert "says uninstalling for 1m: another Helm" in lock_finding(uninstalling, 61, NOW).message
+
+
 def test_a_younger_one_says_how_long_to_wait() -> None:
     finding = lock_finding(record(3, "pending-upgrade"), 1200, NOW)
     assert finding.line().endswith(
