@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands in the way of a Helm release: foreign components, and the lock of a Helm that was killed."""
+"""What stands in the way of a Helm release: foreign components, and the lock of a Helm that was killed or hangs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from ._cluster import Cluster
 from .errors import ClusterError, PreflightError
 from .findings import Finding, Severity
 from .objects.gpu_operator import CLUSTER_POLICY
-from .objects.meta import ref_of
+from .objects.meta import Ref, label_of, ref_of
 from .releases.charts import Install
 from .releases.obstacles import binary_finding, definition_findings, foreign_findings, policy_findings
 from .releases.records import as_failed, lock_finding, locked_by
-
-_MERGE = "application/merge-patch+json"
 
 
 @dataclass
@@ -44,7 +42,7 @@ class Helm:
         return [*missing, *self._foreign(), *self._locks()]
 
     def unlock(self, check: bool) -> bool:
-        """Give up the record of a Helm that was killed, if obstacles() found one; whether there was one.
+        """Give up the record of a Helm that was killed or hangs, if obstacles() found one; whether there was one.
 
         Raises PreflightError where the record cannot be read, or has changed since.
         """
@@ -55,11 +53,15 @@ class Helm:
             patch = as_failed(self._lock, self.now())
         except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
             raise PreflightError([_still_locked(str(ref), f"is no record of Helm 3 or 4: {error}")]) from error
-        query = {"dryRun": "All"} if check else {}
-        reply = self.cluster.request("PATCH", self.cluster.path(ref), query, patch, _MERGE)
-        if not reply.ok:
+        reply = self.cluster.patch(ref, patch, check)
+        # Where the reply to the first of two equal calls was lost, the second one is refused: the record has changed.
+        if not reply.ok and not (reply.status == 409 and self._has_failed(ref)):
             raise PreflightError([_still_locked(str(ref), reply.message)])
         return True
+
+    def _has_failed(self, ref: Ref) -> bool:
+        record = self.cluster.get(ref)
+        return record is not None and label_of(record, "status") == "failed"
 
     def _foreign(self) -> list[Finding]:
         install, cluster = self.install, self.cluster

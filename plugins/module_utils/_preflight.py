@@ -33,6 +33,8 @@ from .releases.obstacles import release_of
 _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _RULE = ("readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule")
+_DEPLOYMENT = ("apps/v1", "Deployment")
+_NODE_POOL = ("karpenter.sh/v1", "NodePool")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 #: What waits look at behind pods on nodes that Karpenter buys; events of Karpenter's objects are in ``default``.
 _BEHIND = (("v1", "Node", ""), ("v1", "Event", "default"), ("karpenter.sh/v1", "NodeClaim", ""))
@@ -166,14 +168,19 @@ class Preflight:
         workloads = {_namespace(obj) for obj in self._objects if obj["kind"] == "Deployment"}
         scaled = {_namespace(obj) for obj in self._objects if obj["kind"] == "ScaledObject"}
         scalers = [_SCALED_OBJECT, _HPA] if workloads else []
+        # A ScaledObject needs its target, and Helm its operator and what that is configured by, before and after.
+        read = [(*kind, namespace) for namespace in sorted(scaled) for kind in (_HPA, _DEPLOYMENT)]
+        brought = [ref for install in self.installs for ref in install.ready()]
+        operators = [(ref.api_version, ref.kind) for ref in brought if (ref.api_version, ref.kind) != _CRD]
         explained = [("v1", kind, name) for name in sorted(workloads) for kind in ("Pod", "Event")]
         bought = bool(workloads) and any(pool.provisioned for pool in self.fleet.pools)
         calls = needed(
             applied=self._targets((obj["apiVersion"], obj["kind"], _namespace(obj)) for obj in self._objects),
             deleted=self._targets((ref.api_version, ref.kind, ref.namespace) for ref in self._retired),
-            read=self._targets((*_HPA, namespace) for namespace in sorted(scaled)),
-            listed=self._targets((*kind, "") for kind in [*kinds, *scalers]),
+            read=self._targets([*read, *((ref.api_version, ref.kind, ref.namespace) for ref in brought)]),
+            listed=self._targets((*kind, "") for kind in [*kinds, *scalers, *operators]),
             explained=self._targets([*explained, *(_BEHIND if bought else ())]),
+            looked_at=self._targets([(*_NODE_POOL, "")] if bought else []),
             releases=(install.namespace for install in self.installs),
         )
         self.calls_checked = len(calls)

@@ -15,8 +15,9 @@ description:
   - Returns name, version and values for M(kubernetes.core.helm), and what to wait for afterwards.
   - Fails where the cluster has the component from another release or without Helm, definitions that Helm would not take
     over, a ClusterPolicy that is not of the release, or a release that another Helm may be at work on.
-  - A Helm that was killed leaves a record that locks its release for ever. Where the record is older than O(timeout),
-    it is marked as failed, as Helm itself does when it is interrupted. Nothing else is written.
+  - A Helm that was killed leaves a record that locks its release for ever. Where the record is older than twice
+    O(timeout), its Helm was killed or hangs, and it is marked as failed, as Helm itself does when it is interrupted.
+    Nothing else is written.
 options:
   component:
     description:
@@ -37,8 +38,8 @@ options:
     type: str
   timeout:
     description:
-      - How long Helm may take at most, such as V(90s) or V(1h30m). A record of an unfinished Helm that is older belongs
-        to one that was killed.
+      - How long every single wait of Helm may take, such as V(90s) or V(1h30m). A record of an unfinished Helm that is
+        older than twice that counts as one of a Helm that was killed or hangs.
     type: str
     default: 20m
   helm_binary:
@@ -65,7 +66,10 @@ options:
     elements: dict
     default: []
   values:
-    description: Values of the chart that are merged last. Lists replace those of the chart.
+    description:
+      - Values of the chart that are merged last. Lists replace those of the chart.
+      - They are shown with C(-vvv) and returned as RV(chart_values). Passwords and tokens belong into a Secret that the
+        chart refers to.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -135,7 +139,7 @@ chart_ref:
   type: str
   sample: ./gpu-operator
 chart_values:
-  description: Values of the chart.
+  description: Values of the chart. They hold no secrets unless O(values) does.
   returned: success
   type: dict
   sample:

@@ -51,14 +51,14 @@ options:
         description: Namespace of the release; that of the vendor by default.
         type: str
       timeout:
-        description: How long Helm may take at most.
+        description: How long every single wait of Helm may take.
         type: str
         default: 20m
       helm_binary:
         description: Path of helm; that on the path of the controller if absent.
         type: str
       values:
-        description: Values of the chart.
+        description: Those values of the chart that decide whether it can be installed, which is C(crds) of KEDA.
         type: dict
         default: {}
 extends_documentation_fragment:

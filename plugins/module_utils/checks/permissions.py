@@ -56,15 +56,17 @@ def needed(
     read: Iterable[Target],
     listed: Iterable[Target],
     explained: Iterable[Target],
+    looked_at: Iterable[Target] = (),
     releases: Iterable[str] = (),
 ) -> list[Access]:
-    """Every call of a run, once: what it applies, deletes, reads and lists, what waits list to explain, and what Helm
-    does for a release in each of the namespaces ``releases``."""
+    """Every call of a run, once: what it applies, deletes, reads and lists, what waits list (``explained``) or get
+    (``looked_at``) to explain, and what Helm does for a release in each of the namespaces ``releases``."""
     calls = [Access(verb, target) for target in applied for verb in _APPLY]
     calls += [Access("get", target) for target in read]
     calls += [Access("delete", target) for target in deleted]
     calls += [Access("list", target) for target in listed]
     calls += [Access("list", target, optional=True) for target in explained]
+    calls += [Access("get", target, optional=True) for target in looked_at]
     calls += [call for namespace in releases for call in _of_helm(namespace)]
     known: dict[tuple[str, Target], Access] = {}
     for call in calls:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..findings import Finding, Severity
-from ..fleet.fields import NAMESPACE, Duration, Problems
+from ..fleet.fields import NAMESPACE, Duration, Problems, kind_of
 from ..fleet.types import Fleet, Provider
 from ..objects import gpu_operator
 from ..objects.meta import Ref
@@ -134,7 +134,7 @@ class Install:
     @property
     def owned_definitions(self) -> list[Ref]:
         """Definitions that have to be of the release, unless they do not exist. KEDA's chart can leave them out."""
-        left_out = not (self.values.get("crds") or {}).get("install", True)
+        left_out = not self.values.get("crds", {}).get("install", True)
         return _definitions(self.chart) if self.chart.templated and not left_out else []
 
     def ready(self) -> list[Ref]:
@@ -157,6 +157,11 @@ def parse_install(params: Mapping[str, Any], fleet: Fleet) -> Install:
         params.get("helm_binary") or "",
         params.get("values") or {},
     )
+    crds = install.values.get("crds", {})
+    # Neither Helm nor the chart does anything with another value: the template breaks on it.
+    if chart.templated and not isinstance(crds, Mapping):
+        fix = "To leave the definitions out, say crds: {install: false}."
+        problems.add(f"{chart.role}_values.crds", f"must be a dictionary, got {kind_of(crds)}", fix)
     if not install.chart_ref:
         message = f"is empty, and no chart of {chart.product} is known for provider {fleet.cluster.provider.value}"
         fix = "Set it to a path or an OCI reference."

@@ -22,6 +22,9 @@ from ..readiness.state import age_s, for_long, title
 
 #: Statuses of a newest record with which Helm changes nothing. Nothing ends them when Helm was killed.
 _AT_WORK = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+#: After how many of its timeouts a Helm counts as dead. A timeout bounds every single wait, those for the hooks of a
+#: chart among them, and Helm says nowhere how many more will follow: two cover a slow hook and the rest.
+_TIMEOUTS = 2
 
 
 def locked_by(records: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
@@ -31,18 +34,19 @@ def locked_by(records: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any
 
 
 def lock_finding(record: Mapping[str, Any], timeout_s: int, now: datetime) -> Finding:
-    """Whether a record that locks a release may be given up: its Helm is dead (warning), or may be alive (error).
+    """Whether a record that locks a release may be given up: its Helm counts as dead (warning) or not (error).
 
-    Helm writes the record when it starts, and waits for at most ``timeout_s`` seconds. To uninstall, it writes into the
-    one that the install has made, and notes the time as it does with every later write.
+    Helm writes the record when it starts; no single wait of it is longer than ``timeout_s`` seconds. To uninstall, it
+    writes into the one that the install has made, and notes the time as it does with every later write.
     """
     since, status = str(record["metadata"].get("creationTimestamp") or ""), label_of(record, "status")
     modified = label_of(record, "modifiedAt") or ""
     if modified.isdecimal():
         since = datetime.fromtimestamp(int(modified), timezone.utc).isoformat()
-    says, left = f"says {status}{for_long(since, now)}", timeout_s - age_s(since, now)
+    says, left = f"says {status}{for_long(since, now)}", _TIMEOUTS * timeout_s - age_s(since, now)
     if left <= 0:
-        message = f"{says}, longer than a Helm of this role takes: it was killed"
+        longer = f"longer than {_TIMEOUTS} timeouts of {format_duration(timeout_s)}"
+        message = f"{says}, {longer}: its Helm was killed, or hangs"
         fix = "The run marks it as failed, and Helm goes on from there."
         return Finding("release-pending", Severity.WARNING, message, title(record), fix=fix)
     message = f"{says}: another Helm is at work on the release, or was killed"
@@ -57,7 +61,7 @@ def as_failed(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     what the killed one has changed would stay. Raises ValueError for a record that cannot be read.
     """
     release = json.loads(gzip.decompress(_decode(_decode(record["data"]["release"]))))
-    release["info"].update(status="failed", description="Its Helm was killed")
+    release["info"].update(status="failed", description="Its Helm was killed, or hung")
     content = base64.b64encode(gzip.compress(json.dumps(release).encode()))
     return {
         "metadata": {

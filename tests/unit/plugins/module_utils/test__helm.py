@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils._helm import Helm
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError, PreflightError
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
+from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref
 from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts import Install
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, FakeApi, status
@@ -95,7 +96,7 @@ def test_the_lock_of_a_dead_helm_is_given_up_as_it_was_seen() -> None:
     api = Api()
     api.pending()
     api.fail(lambda call: call.method == "PATCH", Answer(200, {}), Answer(200, {}))
-    release = helm(api, timeout_s=600)
+    release = helm(api, timeout_s=300)
     (finding,) = release.obstacles()
     assert finding.severity is Severity.WARNING
     assert release.unlock(check=True)
@@ -110,11 +111,22 @@ def test_the_lock_of_a_dead_helm_is_given_up_as_it_was_seen() -> None:
 def test_a_lock_that_moves_is_left_alone() -> None:
     api = Api()
     api.pending()
-    release = helm(api, timeout_s=600)
+    release = helm(api, timeout_s=300)
     release.obstacles()
     api.fail(lambda call: call.method == "PATCH", status(409, "the object has been modified"))
     with pytest.raises(PreflightError, match="the object has been modified. See what `helm history` says"):
         release.unlock(check=False)
+
+
+def test_a_lock_whose_patch_lost_its_reply_is_given_up_all_the_same() -> None:
+    """The second of two equal calls is refused, because the first one has changed the record."""
+    api = Api()
+    api.pending()
+    release = helm(api, timeout_s=300)
+    release.obstacles()
+    api.edit(Ref("v1", "Secret", "gpu-operator", "record"), {"metadata": {"labels": {"status": "failed"}}})
+    api.fail(lambda call: call.method == "PATCH", status(409, "the object has been modified"))
+    assert release.unlock(check=False)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +136,7 @@ def test_a_lock_that_moves_is_left_alone() -> None:
 def test_a_record_that_cannot_be_read_is_left_alone(content: str) -> None:
     api = Api()
     api.pending(content=content)
-    release = helm(api, timeout_s=600)
+    release = helm(api, timeout_s=300)
     release.obstacles()
     with pytest.raises(PreflightError, match="Secret gpu-operator/record: is no record of Helm 3 or 4"):
         release.unlock(check=False)

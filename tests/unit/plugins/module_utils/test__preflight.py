@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,75 +13,19 @@ from ansible_collections.gpufleet.llm.plugins.module_utils._preflight import Pre
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Prometheus
-from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import READY_TAINT, Ref
 from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts import Install
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import VALID, fleet
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, Call, FakeApi, status
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi, status
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.preflight_api import UID, Api
 
 pytest.importorskip("urllib3")
 pytest.importorskip("kubernetes")
 
-UID = VALID["cluster"]["uid"]
 ALL = ("karpenter", "vllm", "keda")
-NAMES = {"karpenter": ("karpenter", "1.14.3"), "keda": ("keda-operator", "2.20.2")}
 KEDA = Install("keda", "keda", "keda", 300, helm_binary="/no/helm")
+OPERATOR = Install("gpu_operator", "gpu-operator", "./x", 1200)
 LABELLED = {"app.kubernetes.io/managed-by": "gpufleet"}
-
-
-class Api(FakeApi):
-    """A cluster on which the valid declaration works, and that answers reviews; ``deny`` picks the calls it forbids."""
-
-    def __init__(self, *missing: str) -> None:
-        super().__init__(*missing)
-        self.deny: Callable[[dict[str, str]], bool] = lambda attributes: False
-        self.version = "v1.35.4"
-        self.rules: dict[str, list[dict[str, Any]]] = {}
-        self.kinds["v1"] = {**self.kinds["v1"], "Event": ("events", True)}
-        crd = {"CustomResourceDefinition": ("customresourcedefinitions", False)}
-        self.kinds["apiextensions.k8s.io/v1"] = crd
-        if "readiness.node.x-k8s.io/v1alpha1" not in missing:
-            self.kinds["readiness.node.x-k8s.io/v1alpha1"] = {"NodeReadinessRule": ("nodereadinessrules", False)}
-            self.add(
-                observed.observed(
-                    "readiness.node.x-k8s.io/v1alpha1", "NodeReadinessRule", "gpu", spec={"taint": READY_TAINT}
-                )
-            )
-        self.add(observed.observed("v1", "Namespace", "kube-system", metadata={"uid": UID}))
-        self.add(observed.observed("karpenter.kwok.sh/v1alpha1", "KWOKNodeClass", "shared"))
-        self.add(node())
-        for name, version in NAMES.values():
-            labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/version": version}
-            self.add(observed.observed("apps/v1", "Deployment", name, "system", metadata={"labels": labels}))
-
-    def _answer(self, call: Call) -> Answer:
-        if call.path == "/version":
-            return Answer(200, {"gitVersion": self.version})
-        if call.path.endswith("/selfsubjectreviews"):
-            return Answer(201, {"status": {"userInfo": {"username": "ci"}}})
-        if call.path.endswith("/selfsubjectrulesreviews"):
-            rules = self.rules.get((call.body or {})["spec"]["namespace"])
-            return Answer(201, {"status": {"resourceRules": rules, "incomplete": True}})
-        if call.path.endswith("/selfsubjectaccessreviews"):
-            attributes = (call.body or {})["spec"]["resourceAttributes"]
-            return Answer(201, {"status": {"allowed": not self.deny(attributes)}})
-        return super()._answer(call)
-
-    def _list(self, ref: Ref, query: dict[str, str]) -> Answer:
-        """Knows the selector ``label in (a,b)`` too."""
-        label, _in, names = query.get("labelSelector", "").partition(" in ")
-        if not names:
-            return super()._list(ref, query)
-        lists = [super(Api, self)._list(ref, {"labelSelector": f"{label}={name}"}) for name in names[1:-1].split(",")]
-        return Answer(200, {"items": [item for found in lists for item in found.body["items"] or []]})
-
-
-def node(name: str = "n1", **allocatable: str) -> dict[str, Any]:
-    """A node of the existing pool."""
-    room = {"cpu": "96", "memory": "1Ti", "nvidia.com/gpu": "8", **allocatable}
-    return observed.observed(
-        "v1", "Node", name, metadata={"labels": {"example.com/gpu": "a100"}}, status={"allocatable": room}
-    )
 
 
 def findings(api: FakeApi, *changes: tuple[str, Any], components: tuple[str, ...] = ALL) -> list[Finding]:
@@ -272,6 +215,35 @@ def test_calls_of_a_wait_are_asked_for_where_it_makes_them() -> None:
         "other",
         "gpufleet",
     }
+
+
+@pytest.mark.parametrize(
+    ("components", "installs", "expected"),
+    [
+        pytest.param(("keda",), [], {("get", "deployments", "inference")}, id="targets of autoscalers"),
+        pytest.param(("vllm",), [], {("get", "nodepools", "")}, id="where replicas may be instead"),
+        pytest.param(
+            ("keda",),
+            [OPERATOR],
+            {
+                ("get", "clusterpolicies", ""),
+                ("list", "clusterpolicies", ""),
+                ("get", "deployments", "gpu-operator"),
+                ("list", "deployments", ""),
+            },
+            id="GPU Operator",
+        ),
+    ],
+)
+def test_what_a_part_of_a_run_reads_is_asked_for(
+    components: tuple[str, ...], installs: list[Install], expected: set[tuple[str, str, str]]
+) -> None:
+    asked: list[dict[str, str]] = []
+    api = Api()
+    api.kinds["nvidia.com/v1"] = {"ClusterPolicy": ("clusterpolicies", False)}
+    api.deny = lambda attributes: bool(asked.append(attributes))
+    Preflight(api.cluster(), fleet(), components, installs).run()
+    assert expected <= {(entry["verb"], entry["resource"], entry["namespace"]) for entry in asked}
 
 
 def test_a_read_that_is_denied_is_told_once() -> None:

@@ -40,8 +40,12 @@ def test_each_call_once() -> None:
 
 
 def test_what_is_needed_anyway_is_not_optional() -> None:
-    (call,) = needed(applied=[], deleted=[], read=[], listed=[SERVICES], explained=[SERVICES])
-    assert not call.optional
+    calls = needed([], [], read=[SERVICES], listed=[SERVICES], explained=[SERVICES], looked_at=[SERVICES, NODE_POOLS])
+    assert [(call.verb, call.target, call.optional) for call in calls] == [
+        ("get", SERVICES, False),
+        ("list", SERVICES, False),
+        ("get", NODE_POOLS, True),
+    ]
 
 
 def test_helm_needs_its_records_in_each_namespace_and_the_cluster_once() -> None:

@@ -61,6 +61,17 @@ def test_where_there_is_none_the_variable_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(("crds", "kind"), [(True, "boolean"), (None, "null")])
+def test_definitions_of_keda_are_a_dictionary(crds: Any, kind: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        install("keda", chart_ref="./x", values={"crds": crds})
+    (finding,) = raised.value.findings
+    assert finding.line() == (
+        f"keda_values.crds: must be a dictionary, got {kind}. "
+        "To leave the definitions out, say crds: {install: false}."
+    )
+
+
 def values(component: str, given: Any, *changes: tuple[str, Any]) -> dict[str, Any]:
     """The values of a chart, with the GPU Operator's own choices left alone."""
     return values_of(

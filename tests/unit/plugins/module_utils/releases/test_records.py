@@ -41,9 +41,10 @@ def test_the_newest_record_locks(records: list[Any], named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeout_s", "severity"), [(599, Severity.WARNING), (600, Severity.WARNING), (601, Severity.ERROR)]
+    ("timeout_s", "severity"),
+    [(299, Severity.WARNING), (300, Severity.WARNING), (301, Severity.ERROR), (600, Severity.ERROR)],
 )
-def test_a_lock_that_outlived_every_helm_may_be_given_up(timeout_s: int, severity: Severity) -> None:
+def test_a_lock_that_outlived_two_waits_of_helm_may_be_given_up(timeout_s: int, severity: Severity) -> None:
     finding = lock_finding(record(3, "pending-upgrade"), timeout_s, NOW)
     assert (finding.id, finding.severity) == ("release-pending", severity)
     assert finding.object == "Secret gpu-operator/sh.helm.release.v1.gpu-operator.v3"
@@ -57,10 +58,18 @@ def test_an_uninstall_is_as_old_as_the_last_write_to_the_record_of_the_install()
 
 
 def test_a_younger_one_says_how_long_to_wait() -> None:
-    finding = lock_finding(record(3, "pending-upgrade"), 1200, NOW)
+    finding = lock_finding(record(3, "pending-upgrade"), 600, NOW)
     assert finding.line().endswith(
         "says pending-upgrade for 10m: another Helm is at work on the release, or was killed. Wait for it. After 10m "
         "it counts as killed, and a run goes on from there."
+    )
+
+
+def test_an_old_one_says_what_it_counts_as_and_why() -> None:
+    finding = lock_finding(record(3, "pending-upgrade"), 120, NOW)
+    assert finding.line().endswith(
+        "says pending-upgrade for 10m, longer than 2 timeouts of 2m: its Helm was killed, or hangs. The run marks "
+        "it as failed, and Helm goes on from there."
     )
 
 
@@ -80,5 +89,5 @@ def test_a_record_says_that_it_failed_and_keeps_the_rest() -> None:
     content = base64.b64decode(base64.b64decode(patch["data"]["release"]))
     assert json.loads(gzip.decompress(content)) == {
         **RELEASE,
-        "info": {"status": "failed", "notes": "n", "description": "Its Helm was killed"},
+        "info": {"status": "failed", "notes": "n", "description": "Its Helm was killed, or hung"},
     }
