@@ -49,21 +49,21 @@ READABLE = packed({"info": {"status": "uninstalling"}})
 def test_a_release_of_a_killed_helm_is_made_ready_unless_its_record_has_changed() -> None:
     api = uninstalling(READABLE)
     api.fail(lambda call: call.method == "PATCH", Answer(200, {}), status(409, "the object has been modified"))
-    step = take(api, check=True, timeout_s=600)
+    step = take(api, check=True, timeout_s=300)
     assert [str(change.ref) for change in step.changes] == ["Secret keda/record"] and api.writes() == []
     (call,) = (call for call in api.calls if call.method == "PATCH")
     assert call.body["metadata"]["resourceVersion"] == "7" and call.body["metadata"]["labels"]["status"] == "failed"
     with pytest.raises(RemoveError, match="the object has been modified"):
-        take(api, check=False, timeout_s=600)
+        take(api, check=False, timeout_s=300)
     assert api.writes() == []
 
 
 @pytest.mark.parametrize(
     ("content", "timeout_s", "message"),
     [
-        (READABLE, 601, "says uninstalling for 10m: another Helm is at work on the release"),
-        ("%%", 600, "is no record of Helm 3 or 4"),
-        (packed([]), 600, "is no record of Helm 3 or 4"),
+        (READABLE, 301, "says uninstalling for 10m: another Helm is at work on the release"),
+        ("%%", 300, "is no record of Helm 3 or 4"),
+        (packed([]), 300, "is no record of Helm 3 or 4"),
     ],
 )
 def test_a_release_of_a_helm_that_may_live_or_is_unreadable_is_refused(

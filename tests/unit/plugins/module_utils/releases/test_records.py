@@ -53,8 +53,8 @@ def test_a_lock_that_outlived_two_waits_of_helm_may_be_given_up(timeout_s: int, 
 def test_an_uninstall_is_as_old_as_the_last_write_to_the_record_of_the_install() -> None:
     uninstalling = record(3, "uninstalling")
     uninstalling["metadata"]["labels"]["modifiedAt"] = str(int(NOW.timestamp()) - 60)
-    assert lock_finding(uninstalling, 60, NOW).severity is Severity.WARNING
-    assert "says uninstalling for 1m: another Helm" in lock_finding(uninstalling, 61, NOW).message
+    assert lock_finding(uninstalling, 30, NOW).severity is Severity.WARNING
+    assert "says uninstalling for 1m: another Helm" in lock_finding(uninstalling, 31, NOW).message
 
 
 def test_a_younger_one_says_how_long_to_wait() -> None:
