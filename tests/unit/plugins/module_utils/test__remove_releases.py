@@ -29,7 +29,7 @@ def take(api: FakeApi, check: bool, timeout_s: int) -> Step:
 
 def packed(release: Any) -> str:
     """As it is in the Secret of a Helm."""
-    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))).decode()
+    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode(), mtime=0))).decode()
 
 
 def uninstalling(content: str) -> FakeApi:
