@@ -265,7 +265,7 @@ def main(arguments: list[str]) -> int:
     """Write or check every generated file; the number of stale ones when checking."""
     wanted: dict[Path, str] = {ROOT / f"roles/{role}/meta/argument_specs.yml": argument_spec(role) for role in ROLES}
     wanted[ROOT / "docs/docsite/rst/variables.rst"] = variables_page()
-    wanted[ROOT / "examples/awx-project/survey.json"] = survey.page(APPLY_OPTIONS["prune"]["description"])
+    wanted[ROOT / "examples/awx-project/survey.json"] = survey.page()
     for role in ROLES:
         wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, yaml.safe_load(argument_spec(role)))
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]

@@ -25,11 +25,11 @@ was left empty, so that the inventory's holds, but it does pass an empty text (a
 Json = dict[str, Any]
 
 
-def page(prune: str) -> str:
-    """Content of survey.json; ``prune`` says what the option prune does."""
+def page() -> str:
+    """Content of survey.json."""
     once = {
         "question_name": "Prune",
-        "question_description": prune,
+        "question_description": "Delete objects of the collection that are not declared.",
         "required": True,
         "type": "multiplechoice",
         "variable": "gpufleet_prune",
