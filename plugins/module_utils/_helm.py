@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-from ._cluster import Cluster
+from ._cluster import Cluster, Reply
 from .errors import ClusterError, PreflightError
 from .findings import Finding, Severity
 from .objects.gpu_operator import CLUSTER_POLICY
-from .objects.meta import Ref, label_of, ref_of
-from .releases.charts import Install
+from .objects.meta import label_of, ref_of
+from .releases.charts import Install, Release
 from .releases.obstacles import binary_finding, definition_findings, foreign_findings, policy_findings
-from .releases.records import as_failed, lock_finding, locked_by
+from .releases.records import as_failed, lock_finding, locked_by, still_locked
 
 
 @dataclass
@@ -50,18 +50,12 @@ class Helm:
             return False
         ref = ref_of(self._lock)
         try:
-            patch = as_failed(self._lock, self.now())
-        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            raise PreflightError([_still_locked(str(ref), f"is no record of Helm 3 or 4: {error}")]) from error
-        reply = self.cluster.patch(ref, patch, check)
-        # Where the reply to the first of two equal calls was lost, the second one is refused: the record has changed.
-        if not reply.ok and not (reply.status == 409 and self._has_failed(ref)):
-            raise PreflightError([_still_locked(str(ref), reply.message)])
+            reply = give_up(self.cluster, self._lock, self.now(), check)
+        except ValueError as error:
+            raise PreflightError([still_locked(ref, str(error))]) from error
+        if not reply.ok:
+            raise PreflightError([still_locked(ref, reply.message)])
         return True
-
-    def _has_failed(self, ref: Ref) -> bool:
-        record = self.cluster.get(ref)
-        return record is not None and label_of(record, "status") == "failed"
 
     def _foreign(self) -> list[Finding]:
         install, cluster = self.install, self.cluster
@@ -75,15 +69,23 @@ class Helm:
         return found + definition_findings(install, [obj for obj in definitions if obj])
 
     def _locks(self) -> list[Finding]:
-        selector = f"owner=helm,name={self.install.release.name}"
         try:
-            records = self.cluster.list_objects("v1", "Secret", self.install.namespace, labels=selector)
+            self._lock = lock_of(self.cluster, self.install.release)
         except ClusterError as error:
             return error.when_denied(Severity.WARNING)
-        self._lock = locked_by(records)
         return [] if self._lock is None else [lock_finding(self._lock, self.install.timeout_s, self.now())]
 
 
-def _still_locked(record: str, message: str) -> Finding:
-    fix = "See what `helm history` says of the release, then run again."
-    return Finding("release-pending", Severity.ERROR, message, record, fix=fix)
+def lock_of(cluster: Cluster, release: Release) -> Optional[Mapping[str, Any]]:
+    """The record that keeps Helm from changing a release, if there is one. Raises ClusterError."""
+    selector = f"owner=helm,name={release.name}"
+    return locked_by(cluster.list_objects("v1", "Secret", release.namespace, labels=selector))
+
+
+def give_up(cluster: Cluster, lock: Mapping[str, Any], now: datetime, check: bool) -> Reply:
+    """Mark a record as that of a Helm that has failed. Raises ValueError where it cannot be read."""
+    ref = ref_of(lock)
+    reply = cluster.patch(ref, as_failed(lock, now), check)
+    # Where the reply to the first of two equal calls was lost, the second one is refused: the record has changed.
+    record = cluster.get(ref) if reply.status == 409 else None
+    return Reply(200, record) if record and label_of(record, "status") == "failed" else reply

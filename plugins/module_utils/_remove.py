@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ._cluster import Cluster
+from ._helm import give_up, lock_of
 from ._observe import gpu_pods_on_pool, names_of
 from .converge.decisions import dropped
 from .converge.plan import Action, Change, selector_of_role
@@ -43,7 +44,6 @@ from .converge.removal import (
     selector_of_cluster,
     state_of,
     unowned,
-    unreadable_finding,
     wave,
     with_node_classes,
 )
@@ -54,7 +54,7 @@ from .objects.gpu_operator import RELEASE
 from .objects.meta import MODEL_LABEL, ROLE_LABEL, label_of, ref_of
 from .releases.charts import Release
 from .releases.obstacles import release_of
-from .releases.records import as_failed, lock_finding, locked_by
+from .releases.records import lock_finding, still_locked
 
 _POLL_S = 0.5
 
@@ -262,8 +262,7 @@ class Remover:
         """Give up the records of Helms that were killed, so that their releases can be uninstalled (again): of one that
         says ``uninstalling`` kubernetes.core.helm (6.6.0) takes for granted that it is gone."""
         for name in REMOVABLE[self.component].releases if self.options.namespace else ():
-            selector = f"owner=helm,name={name}"
-            lock = locked_by(self.cluster.list_objects("v1", "Secret", self.options.namespace, labels=selector))
+            lock = lock_of(self.cluster, Release(name, self.options.namespace))
             if lock is not None:
                 self._unlock(lock)
 
@@ -272,10 +271,9 @@ class Remover:
         if finding.severity is Severity.ERROR:
             raise RemoveError([finding])
         try:
-            patch = as_failed(lock, self.now())
-        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            raise RemoveError([unreadable_finding(ref, error)]) from error
-        reply = self.cluster.patch(ref, patch, self.options.check)
+            reply = give_up(self.cluster, lock, self.now(), self.options.check)
+        except ValueError as error:
+            raise RemoveError([still_locked(ref, str(error))]) from error
         if not reply.ok:
             raise RemoveError([refusal_finding(ref, reply.status, reply.body, reply.message)])
         self.changes.append(Change(ref, Action.UPDATE, lock, {**reply.body}))

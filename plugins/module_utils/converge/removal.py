@@ -221,12 +221,6 @@ def in_use_finding(ref: Ref, message: str, fix: str) -> Finding:
     return Finding("in-use", Severity.ERROR, message, str(ref), fix=fix)
 
 
-def unreadable_finding(record: Ref, error: Exception) -> Finding:
-    """Why a release that a killed Helm has locked stays locked."""
-    fix = "See what `helm history` says of the release, then run again."
-    return Finding("release-pending", Severity.ERROR, f"is no record of Helm 3 or 4: {error}", str(record), fix=fix)
-
-
 def shown(names: Sequence[str]) -> str:
     """The first few of them, and how many more there are."""
     more = len(names) - _SHOWN

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ..findings import Finding, Severity
-from ..objects.meta import label_of
+from ..objects.meta import Ref, label_of
 from ..quantity import format_duration
 from ..readiness.state import age_s, for_long, title
 
@@ -54,14 +54,23 @@ def lock_finding(record: Mapping[str, Any], timeout_s: int, now: datetime) -> Fi
     return Finding("release-pending", Severity.ERROR, message, title(record), fix=fix)
 
 
+def still_locked(record: Ref, message: str) -> Finding:
+    """Why a record could not be given up."""
+    fix = "See what `helm history` says of the release, then run again."
+    return Finding("release-pending", Severity.ERROR, message, str(record), fix=fix)
+
+
 def as_failed(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """A merge patch that says of a record what an interrupted Helm says itself, and only if it is as it was seen.
 
     Without the lock alone Helm would not be run again where the release before it has the wanted values already, and
     what the killed one has changed would stay. Raises ValueError for a record that cannot be read.
     """
-    release = json.loads(gzip.decompress(_decode(_decode(record["data"]["release"]))))
-    release["info"].update(status="failed", description="Its Helm was killed, or hung")
+    try:
+        release = json.loads(gzip.decompress(_decode(_decode(record["data"]["release"]))))
+        release["info"].update(status="failed", description="Its Helm was killed, or hung")
+    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+        raise ValueError(f"is no record of Helm 3 or 4: {error}") from error
     content = base64.b64encode(gzip.compress(json.dumps(release).encode()))
     return {
         "metadata": {

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils._remove import Options, Remover, Step
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import RemoveError
+from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import Answer, FakeApi, status
 
@@ -56,6 +57,18 @@ def test_a_release_of_a_killed_helm_is_made_ready_unless_its_record_has_changed(
     with pytest.raises(RemoveError, match="the object has been modified"):
         take(api, check=False, timeout_s=300)
     assert api.writes() == []
+
+
+def test_a_release_whose_patch_lost_its_reply_is_ready_all_the_same() -> None:
+    api = uninstalling(READABLE)
+    api.fail(lambda call: call.method == "PATCH" and _marked(api), status(409, "the object has been modified"))
+    assert [str(change.ref) for change in take(api, check=False, timeout_s=300).changes] == ["Secret keda/record"]
+
+
+def _marked(api: FakeApi) -> bool:
+    """Does what the patch asks for."""
+    api.edit(Ref("v1", "Secret", "keda", "record"), {"metadata": {"labels": {"status": "failed"}}})
+    return True
 
 
 @pytest.mark.parametrize(
