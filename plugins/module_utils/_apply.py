@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ._cluster import Cluster, Reply
-from ._observe import Observed, gpu_pods_on_pool, names_of, observe
+from ._observe import Observed, gpu_pods_on_pool, names_of, observe, refused_deletions
 from .checks.declaration import declaration_findings
 from .converge.conflicts import conflict_findings
 from .converge.decisions import Decisions, Ended, decisions, dropped, without_override
@@ -24,7 +24,7 @@ from .findings import Finding, Severity
 from .fleet.types import Fleet
 from .objects import keda
 from .objects.build import COMPONENTS
-from .objects.meta import MANAGER, POOL_LABEL, Ref, label_of, ref_of
+from .objects.meta import MANAGER, POOL_LABEL, Ref, label_of, owners_of, ref_of
 from .scaling.override import ANNOTATION, FIELD
 
 _REPLICAS = ".spec.replicas"
@@ -47,7 +47,7 @@ class Options:
 class Prepared:
     """A wanted object on its way: what to send, what the server makes of it, and whether force is needed.
 
-    ``ended`` is an override that is taken off before, ``note`` what the diff says of one.
+    ``ended`` is an override that is taken off afterwards, ``note`` what the diff says of one.
     """
 
     ref: Ref
@@ -87,8 +87,10 @@ class Applier:
         prepared = self._admit(self._prepare(refs, observed, standing), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
         pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
-        self._admit_deletions([*deletions, *pruned])
-        self.findings += dropped((change.before or {} for change in [*deletions, *pruned]), self.now())
+        refused = refused_deletions(self.cluster, [change.ref for change in (*deletions, *pruned)])
+        if refused:
+            raise ApplyError(refused)
+        self.findings += dropped([*deletions, *pruned], self.now())
         if not self.options.check:
             self._delete(deletions)
             prepared = self._write(prepared, observed)
@@ -149,16 +151,6 @@ class Applier:
         if refused:
             raise ApplyError(refused)
         return admitted
-
-    def _admit_deletions(self, deletions: Sequence[Change]) -> None:
-        replies = self.cluster.in_parallel(lambda change: self.cluster.delete(change.ref, dry_run=True), deletions)
-        refused = [
-            refusal_finding(change.ref, reply.status, reply.body, reply.message)
-            for change, reply in zip(deletions, replies)
-            if not reply.ok and reply.status != 404
-        ]
-        if refused:
-            raise ApplyError(refused)
 
     def _dry_run(self, entry: Prepared, observed: Observed) -> Prepared:
         ref, live = entry.ref, observed.live.get(entry.ref)
@@ -290,9 +282,7 @@ def _conflicts(reply: Reply) -> set[str]:
 
 def _made_by(scaler: Mapping[str, Any], retired: set[Ref]) -> bool:
     """Whether an HPA goes away with a retired ScaledObject."""
-    namespace = scaler["metadata"].get("namespace", "")
-    owners = scaler["metadata"].get("ownerReferences") or []
-    return any(Ref(entry["apiVersion"], entry["kind"], namespace, entry["name"]) in retired for entry in owners)
+    return not retired.isdisjoint(owners_of(scaler))
 
 
 def _with_held(after: Mapping[str, Any], count: Optional[int]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Optional, TypeVar
 from ._cluster import Cluster
 from .errors import ClusterError
 from .findings import Finding, Severity
-from .objects.meta import POOL_LABEL, Ref
+from .objects.meta import POOL_LABEL, Ref, selector_text
 from .objects.placement import pools_of
 from .readiness.capacity import SHORTAGES, fallback_reasons, has_choice, placed, shortage_reasons
 from .readiness.nodes import capacity_reasons, unbought
@@ -73,8 +73,7 @@ class Explainer:
         return fallback_reasons(workload, where, pools, self._shortages(), self.now) if found else []
 
     def _pods(self, workload: Mapping[str, Any]) -> list[dict[str, Any]]:
-        matched = workload["spec"]["selector"].get("matchLabels", {})
-        labels = ",".join(f"{key}={value}" for key, value in matched.items())
+        labels = selector_text(workload["spec"]["selector"].get("matchLabels", {}))
         return self._list("v1", "Pod", workload["metadata"]["namespace"], labels=labels)
 
     def _shortages(self) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any, Optional
 
 from ._cluster import Cluster
 from .converge.plan import is_ours, selector_of_role
+from .converge.refusal import refusal_finding
+from .findings import Finding
 from .objects.build import Component
 from .objects.meta import APP_LABEL, GPU_RESOURCE, WARM_APP, Ref, label_of, ref_of
 
@@ -80,6 +82,16 @@ def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[Mapping[str, Any]
         lambda node: cluster.list_objects("v1", "Pod", fields=f"spec.nodeName={node['metadata']['name']}"), nodes
     )
     return [pod for found in pods for pod in found if _holds(pod)]
+
+
+def refused_deletions(cluster: Cluster, refs: Sequence[Ref]) -> list[Finding]:
+    """Why the server would not delete these, by a dry-run of each; what is gone already is no reason."""
+    replies = cluster.in_parallel(lambda ref: cluster.delete(ref, dry_run=True), refs)
+    return [
+        refusal_finding(ref, reply.status, reply.body, reply.message)
+        for ref, reply in zip(refs, replies)
+        if not reply.ok and reply.status != 404
+    ]
 
 
 def names_of(pods: Sequence[Mapping[str, Any]]) -> str:

@@ -26,7 +26,7 @@ from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet, GpuPool, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
-from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
+from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of, selector_text
 from .releases.charts import Install, version_of
 from .releases.obstacles import release_of
 
@@ -309,8 +309,7 @@ class Preflight:
         return findings
 
     def _nodes(self, pool: GpuPool) -> list[dict[str, Any]]:
-        labels = ",".join(f"{key}={value}" for key, value in pool.node_selector.items())
-        return self.cluster.list_objects("v1", "Node", labels=labels)
+        return self.cluster.list_objects("v1", "Node", labels=selector_text(pool.node_selector))
 
 
 def _namespace(obj: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from ._cluster import Cluster
 from ._helm import give_up, lock_of
-from ._observe import gpu_pods_on_pool, names_of
+from ._observe import gpu_pods_on_pool, names_of, refused_deletions
 from .converge.decisions import dropped
 from .converge.plan import Action, Change, selector_of_role
 from .converge.refusal import refusal_finding
@@ -51,7 +51,7 @@ from .errors import ClusterError, RemoveError
 from .findings import Finding, Severity, Verdict
 from .objects import karpenter, keda, vllm
 from .objects.gpu_operator import RELEASE
-from .objects.meta import MODEL_LABEL, ROLE_LABEL, label_of, ref_of
+from .objects.meta import MODEL_LABEL, ROLE_LABEL, label_of, ref_of, selector_text
 from .releases.charts import Release
 from .releases.obstacles import release_of
 from .releases.records import lock_finding, still_locked
@@ -102,7 +102,7 @@ class Remover:
     @property
     def lost(self) -> list[Finding]:
         """Decisions of people that go with what is deleted."""
-        return dropped((change.before or {} for change in self.changes if change.action is Action.DELETE), self.now())
+        return dropped(self.changes, self.now())
 
     def predict(self) -> Step:
         """What a run would delete. Raises RemoveError and ClusterError."""
@@ -280,13 +280,7 @@ class Remover:
 
     def _admit(self, doomed: Sequence[Object]) -> None:
         """Ask the server whether all of it may be deleted. Raises RemoveError with every refusal."""
-        refs = [ref_of(obj) for obj in doomed]
-        replies = self.cluster.in_parallel(lambda ref: self.cluster.delete(ref, dry_run=True), refs)
-        refused = [
-            refusal_finding(ref, reply.status, reply.body, reply.message)
-            for ref, reply in zip(refs, replies)
-            if not reply.ok and reply.status != 404
-        ]
+        refused = refused_deletions(self.cluster, [ref_of(obj) for obj in doomed])
         if refused:
             raise RemoveError(refused)
 
@@ -318,7 +312,7 @@ class Remover:
         if obj["kind"] == "NodePool":
             found = self.cluster.list_objects("karpenter.sh/v1", "NodeClaim", labels=f"karpenter.sh/nodepool={name}")
         elif obj["kind"] == "Deployment":
-            labels = ",".join(f"{key}={value}" for key, value in obj["spec"]["selector"]["matchLabels"].items())
+            labels = selector_text(obj["spec"]["selector"]["matchLabels"])
             found = self.cluster.list_objects("v1", "Pod", namespace, labels=labels)
         else:
             found = []

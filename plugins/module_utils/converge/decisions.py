@@ -16,6 +16,7 @@ from ..fleet.types import Fleet, LlmModel, Replicas
 from ..objects.meta import Ref, ref_of
 from ..readiness.scalers import pauses
 from ..scaling.override import ANNOTATION, FIELD, Override, override_of
+from .plan import Action, Change
 
 _BOUNDS = {"minReplicaCount": "min", "maxReplicaCount": "max"}
 
@@ -80,9 +81,10 @@ def decisions(scaled_objects: Iterable[Mapping[str, Any]], now: datetime) -> Dec
     return Decisions(tuple(findings), active, ended)
 
 
-def dropped(deleted: Iterable[Mapping[str, Any]], now: datetime) -> list[Finding]:
+def dropped(changes: Iterable[Change], now: datetime) -> list[Finding]:
     """Decisions that go with the ScaledObjects that a run deletes."""
     found = []
+    deleted = (change.before or {} for change in changes if change.action is Action.DELETE)
     for scaled in (obj for obj in deleted if obj["kind"] == "ScaledObject"):
         override = override_of(scaled)[0]
         lost: Sequence[str] = [str(override)] if override and override.active(now) else []

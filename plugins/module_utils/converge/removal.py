@@ -13,7 +13,7 @@ from ..findings import Finding, Severity
 from ..objects import karpenter, keda, node_class, vllm
 from ..objects.build import COMPONENTS, Kinds
 from ..objects.gpu_operator import CLUSTER_POLICY, RELEASE
-from ..objects.meta import CLUSTER_LABEL, MANAGED_BY, MANAGER, ROLE_LABEL, Ref, label_of, ref_of
+from ..objects.meta import CLUSTER_LABEL, MANAGED_BY, MANAGER, ROLE_LABEL, Ref, label_of, owners_of, ref_of
 from ..readiness.predicates import gone
 from ..readiness.state import State, unready
 from .plan import is_ours
@@ -130,10 +130,7 @@ def unowned(listed: Sequence[Object], kinds: Kinds) -> list[Object]:
     refs = {ref_of(obj) for obj in listed}
 
     def is_left(obj: Object) -> bool:
-        owners = obj["metadata"].get("ownerReferences") or []
-        namespace = obj["metadata"].get("namespace", "")
-        found = [Ref(entry["apiVersion"], entry["kind"], namespace, entry["name"]) for entry in owners]
-        return all((ref.api_version, ref.kind) in kinds and ref not in refs for ref in found)
+        return all((ref.api_version, ref.kind) in kinds and ref not in refs for ref in owners_of(obj))
 
     return [obj for obj in listed if is_left(obj)]
 

@@ -51,6 +51,21 @@ def ref_of(obj: Mapping[str, Any]) -> Ref:
     return Ref(obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
+def owners_of(obj: Mapping[str, Any]) -> list[Ref]:
+    """The objects that own one; what has a namespace is taken to be owned within it."""
+    metadata = obj["metadata"]
+    namespace = metadata.get("namespace", "")
+    return [
+        Ref(owner["apiVersion"], owner["kind"], namespace, owner["name"])
+        for owner in metadata.get("ownerReferences") or []
+    ]
+
+
+def selector_text(labels: Mapping[str, str]) -> str:
+    """Labels as a label selector of a LIST asks for them."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
 def ownership(fleet: Fleet, role: str, pool: str = "", model: str = "") -> dict[str, str]:
     """The labels that say whose an object is."""
     labels = {MANAGED_BY: MANAGER, CLUSTER_LABEL: fleet.cluster.name, ROLE_LABEL: role}
