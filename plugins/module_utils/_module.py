@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -42,9 +42,19 @@ def run(
     try:
         result = body(module)
     except GpufleetError as error:
-        findings = [finding.to_dict() for finding in error.findings]
-        module.fail_json(msg=error.line(), verdict=Verdict.BROKEN.value, findings=findings)
+        fail(module, error)
     module.exit_json(**result)
+
+
+def fail(
+    module: AnsibleModule,
+    error: GpufleetError,
+    more: Sequence[Mapping[str, str]] = (),
+    done: Optional[Mapping[str, Any]] = None,
+) -> NoReturn:
+    """The one way out for an error. ``more`` findings follow its own, ``done`` is what was done before it."""
+    findings = [*(finding.to_dict() for finding in error.findings), *more]
+    module.fail_json(msg=error.line(), verdict=Verdict.BROKEN.value, findings=findings, **(done or {}))
 
 
 def fleet_of(module: AnsibleModule) -> Fleet:

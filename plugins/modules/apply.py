@@ -98,7 +98,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._apply import Applier, Options
 from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
-from ..module_utils.converge.plan import Action, ansible_diff, summary
+from ..module_utils.converge.plan import done, summary
 from ..module_utils.objects.build import COMPONENTS, idle
 
 OPTIONS = {
@@ -116,14 +116,12 @@ def apply(module: AnsibleModule) -> dict[str, object]:
     applier = Applier(connect(fleet), fleet, params["component"], options)
     changes = applier.run()
     actions = [change.action for change in changes]
-    done = summary(actions, module.check_mode) if actions else idle(params["component"], fleet)
+    said = summary(actions, module.check_mode) if actions else idle(params["component"], fleet)
     return {
-        "changed": any(action is not Action.UNCHANGED for action in actions),
+        **done(changes),
         "verdict": "ready",
-        "msg": f"{params['component']}: {done}",
+        "msg": f"{params['component']}: {said}",
         "findings": report(module, applier.findings),
-        "objects": [change.to_dict() for change in changes],
-        "diff": ansible_diff(changes),
     }
 
 

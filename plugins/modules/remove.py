@@ -115,17 +115,13 @@ objects:
       diff: []
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._module import connect, report, run
+from ..module_utils._module import connect, fail, report, run
 from ..module_utils._remove import Options, Remover
-from ..module_utils.converge.plan import Change, ansible_diff
+from ..module_utils.converge.plan import done
 from ..module_utils.converge.removal import GPU_OPERATOR, REMOVABLE
 from ..module_utils.errors import GpufleetError, InvalidInput
-from ..module_utils.findings import Verdict
 from ..module_utils.fleet.fields import Duration, Problems
 from ..module_utils.fleet.parse import parse_fleet
 from ..module_utils.objects.gpu_operator import NAMESPACE
@@ -159,12 +155,10 @@ def remove(module: AnsibleModule) -> dict[str, object]:
     try:
         step = remover.predict() if module.check_mode else remover.step(min(_STEP_S, timeout_s))
     except GpufleetError as error:
-        findings = [*(entry.to_dict() for entry in error.findings), *report(module, remover.lost)]
-        done = _done(remover.changes)
-        module.fail_json(msg=error.line(), verdict=Verdict.BROKEN.value, findings=findings, **done)
+        fail(module, error, report(module, remover.lost), done(remover.changes))
     told = report(module, step.findings) if step.done else [entry.to_dict() for entry in step.findings]
     return {
-        **_done(step.changes),
+        **done(step.changes),
         "done": step.done,
         "verdict": step.verdict.value,
         "progress": step.progress,
@@ -173,15 +167,6 @@ def remove(module: AnsibleModule) -> dict[str, object]:
         "patience_s": timeout_s,
         "msg": f"{component}: done" if step.done else step.findings[0].line(),
         "findings": [*told, *report(module, remover.lost)],
-    }
-
-
-def _done(changes: Sequence[Change]) -> dict[str, Any]:
-    """What was deleted, also by a step that failed later."""
-    return {
-        "changed": bool(changes),
-        "objects": [change.to_dict() for change in changes],
-        "diff": ansible_diff(changes),
     }
 
 

@@ -82,6 +82,15 @@ def ansible_diff(planned: Iterable[Change]) -> list[dict[str, Any]]:
     return shown
 
 
+def done(planned: Collection[Change]) -> dict[str, Any]:
+    """What was or would be done, as results of modules carry it."""
+    return {
+        "changed": any(change.action is not Action.UNCHANGED for change in planned),
+        "objects": [change.to_dict() for change in planned],
+        "diff": ansible_diff(planned),
+    }
+
+
 def is_ours(obj: Mapping[str, Any]) -> bool:
     """Whether we wrote an object."""
     return label_of(obj, MANAGED_BY) == MANAGER
