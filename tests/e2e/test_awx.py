@@ -11,8 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ import yaml
 
 import artefact
 from e2e import declaration
-from e2e.observed import path
+from e2e.observed import path, until
+from e2e.process_tree import ProcessTree
 from testbed.api import Api
 from testbed.audit import AuditLog, writes
 from testbed.bed import Bed
@@ -71,7 +71,7 @@ class Controller:
         (self.folder / "env").mkdir()
         variables = {
             # AWX sets the first two; the others come from a credential.
-            "AWX_PRIVATE_DATA_DIR": str(self.folder),
+            **self.processes.environment,
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "K8S_AUTH_KUBECONFIG": bed.kubeconfigs["converge"],
         }
@@ -134,17 +134,10 @@ class Controller:
         assert "[WARNING]" not in done.output, done.output
         return done
 
-    def processes(self) -> dict[int, str]:
-        """Processes that a job started, whatever session they have moved to: AWX's variable is in their environment."""
-        mark = f"AWX_PRIVATE_DATA_DIR={self.folder}\0".encode()
-        found = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (process / "environ").read_bytes():
-                    found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-        return found
+    @property
+    def processes(self) -> ProcessTree:
+        """What a job started, whatever session it has moved to."""
+        return ProcessTree("AWX_PRIVATE_DATA_DIR", str(self.folder))
 
 
 @pytest.fixture(scope="module")
@@ -152,15 +145,7 @@ def controller(empty_bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made = Controller(tmp_path_factory.mktemp("awx"))
     made.prepare(empty_bed)
     yield made
-    for pid in made.processes():
-        os.kill(pid, signal.SIGKILL)
-
-
-def until(what: Callable[[], Any], within_s: float = _DEADLINE_S) -> bool:
-    deadline = time.monotonic() + within_s
-    while not what() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return bool(what())
+    made.processes.kill()
 
 
 def test_awx_takes_the_survey() -> None:
@@ -187,12 +172,12 @@ def test_requirements_name_what_was_installed(controller: Controller) -> None:
 def test_cancelled_while_it_waits_then_converges(controller: Controller, api: Api, audit: AuditLog) -> None:
     runner = controller.launch("1", gpufleet_models=controller.models(load="10m"))
     output = controller.folder / "artifacts/1/stdout"
-    assert until(lambda: output.exists() and "waiting for Deployment" in output.read_text())
-    assert len(controller.processes()) > 1
+    assert until(lambda: output.exists() and "waiting for Deployment" in output.read_text(), _DEADLINE_S, "it waits")
+    assert len(controller.processes.pids()) > 1
     runner.send_signal(signal.SIGTERM)
     cancelled = controller.finish("1", runner, CANCEL_S)
     assert (cancelled.exit_code, cancelled.status) == (254, "canceled"), cancelled.output
-    assert until(lambda: not controller.processes(), STEP_S), controller.processes()
+    assert until(lambda: not controller.processes.pids(), STEP_S, "no process of it is left")
     assert api.list(path("ScaledObject", "inference")) == []
 
     answers = {"qwen_7b_replicas_max": 5, "gpufleet_prune": "false"}

@@ -17,8 +17,8 @@ from e2e import playbook, tokens
 from e2e.fleet import Fleet
 from e2e.observed import Fields, Key, snapshot
 from e2e.playbook import Run
+from e2e.process_tree import ProcessTree
 from faults.clusters import LABEL, states, variables
-from faults.process_tree import ProcessTree
 from testbed import reset
 from testbed.api import Api, resource_path
 from testbed.audit import AuditLog, Call, writes

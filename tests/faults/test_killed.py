@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from e2e.fleet import Fleet
+from e2e.process_tree import ProcessTree
 from faults.clusters import states, variables
-from faults.process_tree import ProcessTree
 from testbed import reset
 from testbed.bed import Bed
 from testbed.standins.fault_proxy import Hook, Rule, fault_proxy

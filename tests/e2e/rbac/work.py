@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from e2e import declaration
+from e2e import declaration, helm_releases
 from e2e.fleet import COMPONENTS, Fleet, apply_task, play
 from e2e.observed import until
 from testbed import objects
@@ -98,8 +98,7 @@ def _unschedulable(api: Api) -> bool:
 @contextmanager
 def _without_version_labels(bed: Bed, api: Api) -> Iterator[None]:
     """No Deployment says its version, as with some charts, so that definitions are asked."""
-    for namespace, name in ((objects.KEDA_NAMESPACE, "keda-operator"), ("kube-system", "karpenter")):
-        api.delete(resource_path("apps/v1", "deployments", namespace, name))
+    helm_releases.uninstalled(api)
     try:
         yield
     finally:

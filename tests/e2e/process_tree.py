@@ -17,26 +17,34 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-_VARIABLE = "E2E_PROCESS_TREE"
 _GONE_WITHIN_S = 10.0
 _SAMPLE_S = 0.25
 
 
 @dataclass
 class ProcessTree:
-    """The processes that were started with ``environment``. ``peak_rss_bytes`` is the most that they held together."""
+    """The processes that were started with ``environment``: the mark of one of ours, or what somebody else sets.
 
+    ``peak_rss_bytes`` is the most that they held together.
+    """
+
+    variable: str = "E2E_PROCESS_TREE"
     mark: str = field(default_factory=lambda: uuid4().hex)
     peak_rss_bytes: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
-        return {_VARIABLE: self.mark}
+        return {self.variable: self.mark}
+
+    def pids(self) -> list[int]:
+        """Those that run."""
+        found = (path for path in Path("/proc").iterdir() if path.name.isdigit() and self._is_ours(path))
+        return [int(path.name) for path in found]
 
     def kill(self) -> None:
         """SIGKILL to each, until none is left: one that was just forked is found in the next round."""
         deadline = time.monotonic() + _GONE_WITHIN_S
-        while pids := list(self._pids()):
+        while pids := self.pids():
             assert time.monotonic() < deadline, f"still there after SIGKILL: {pids}"
             for pid in pids:
                 self._kill(pid)
@@ -56,14 +64,11 @@ class ProcessTree:
 
     def _sample(self, over: threading.Event) -> None:
         while not over.wait(_SAMPLE_S):
-            self.peak_rss_bytes = max(self.peak_rss_bytes, sum(map(_rss, self._pids())))
-
-    def _pids(self) -> Iterator[int]:
-        return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and self._is_ours(path))
+            self.peak_rss_bytes = max(self.peak_rss_bytes, sum(map(_rss, self.pids())))
 
     def _is_ours(self, process: Path) -> bool:
         try:
-            return f"{_VARIABLE}={self.mark}".encode() in (process / "environ").read_bytes().split(b"\0")
+            return f"{self.variable}={self.mark}".encode() in (process / "environ").read_bytes().split(b"\0")
         except OSError:
             return False
 
