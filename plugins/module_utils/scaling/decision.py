@@ -21,8 +21,8 @@ class Situation:
     """All that decides: the configuration, what exists, what the sources answer, and what both controllers remember.
 
     ``spec`` is the wanted and ``status`` the existing count of the scale target, ``pods`` match its selector and
-    ``ready`` of them serve. ``readings`` has one entry a trigger. ``complete`` is whether ``memory`` is all that the HPA
-    remembers; without it windows and rates may hold the count where the decision does not say so.
+    ``ready`` of them serve. ``readings`` has one entry a trigger. ``complete`` is whether ``memory`` is all that the
+    HPA remembers; without it windows and rates may hold the count where the decision does not say so.
     """
 
     scaled: ScaledObject
@@ -68,8 +68,8 @@ class Bound:
 class TriggerDecision:
     """What one metric of the HPA asks for.
 
-    ``exact`` is the count without tolerance, ``proposal`` that with it; both None without a value. ``ratio`` is use over
-    target, ``low`` and ``high`` the values between which the count stays. ``fallback`` is whether KEDA made the value.
+    ``exact`` is the count without tolerance, ``proposal`` that with it; both None without a value. ``ratio`` is use
+    over target, ``low`` and ``high`` the values between which the count stays. ``fallback`` is whether KEDA made the value.
     """
 
     name: str

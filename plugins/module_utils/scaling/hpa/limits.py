@@ -66,7 +66,9 @@ def bound_plainly(current: int, wanted: int, low: int, high: int) -> tuple[int, 
     return wanted, WITHIN
 
 
-def bound(memory: Memory, behavior: Behavior, current: int, wanted: int, low: int, high: int, now: int) -> tuple[int, str]:
+def bound(
+    memory: Memory, behavior: Behavior, current: int, wanted: int, low: int, high: int, now: int
+) -> tuple[int, str]:
     """The count within rates and bounds, and upstream's reason (convertDesiredReplicasWithBehaviorRate)."""
     if wanted > current:
         limit = max(_fastest_up(memory, behavior.up, current, now), current)
@@ -82,8 +84,8 @@ def bound(memory: Memory, behavior: Behavior, current: int, wanted: int, low: in
 def remember_event(memory: Memory, behavior: Behavior, before: int, after: int, now: int) -> Memory:
     """The memory with a change of the count that was written (storeScaleEvent).
 
-    An event older than every period of its direction is marked once and for all, and the last one marked gives its place
-    to the new one: until then it still counts, should an edit make a period longer.
+    An event older than every period of its direction is marked once and for all, and the last one marked gives its
+    place to the new one: until then it still counts, should an edit make a period longer.
     """
     up = after > before
     events = memory.ups if up else memory.downs

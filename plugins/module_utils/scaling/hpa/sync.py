@@ -71,9 +71,7 @@ def _by_metrics(
         held = _DOWN_STABILIZED
         desired, reason = bound_plainly(seen.spec, stabilized, hpa.min_replicas, hpa.max_replicas)
     else:
-        stabilized, memory = stabilize(
-            memory, hpa.behavior, seen.spec, proposed, seen.now, controller.downscale_window
-        )
+        stabilized, memory = stabilize(memory, hpa.behavior, seen.spec, proposed, seen.now, controller.downscale_window)
         held = _UP_STABILIZED if proposed >= seen.spec else _DOWN_STABILIZED
         desired, reason = bound(
             memory, hpa.behavior, seen.spec, stabilized, hpa.min_replicas, hpa.max_replicas, seen.now
@@ -106,7 +104,9 @@ def _highest(proposals: tuple[Optional[int], ...], current: int) -> Optional[int
 def _rescale(hpa: Hpa, memory: Memory, conditions: Conditions, seen: Observation, outcome: Outcome) -> Outcome:
     """Write the count. One that is refused leaves the recommendation, and is no event."""
     if not seen.writable:
-        return outcome._replace(desired=seen.spec, memory=memory._replace(conditions=conditions._replace(able=_REFUSED)))
+        return outcome._replace(
+            desired=seen.spec, memory=memory._replace(conditions=conditions._replace(able=_REFUSED))
+        )
     conditions = conditions._replace(able=_WRITTEN)
     if hpa.behavior is not None:
         memory = remember_event(memory, hpa.behavior, seen.spec, outcome.desired, seen.now)

@@ -31,7 +31,7 @@ class SelectPolicy(str, Enum):
 
 
 class Metric(NamedTuple):
-    """An external metric: what a replica is worth (AverageValue), or what the whole should be (Value). ``target`` > 0."""
+    """An external metric: what a replica is worth (AverageValue) or all together (Value). ``target`` is above 0."""
 
     name: str
     type: TargetType

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a ScaledObject says, what its triggers' sources answer, and what KEDA remembers, as values.
 
-Fields and defaults of KEDA v2.20.2 (apis/keda/v1alpha1/scaledobject_types.go). Targets and served values are integers in
-thousandths, points in time integers in nanoseconds, periods whole seconds.
+Fields and defaults of KEDA v2.20.2 (apis/keda/v1alpha1/scaledobject_types.go). Targets and served values are integers
+in thousandths, points in time integers in nanoseconds, periods whole seconds.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class KedaMemory:
-    """What KEDA keeps in the status of a ScaledObject: failures in a row by metric, and when a trigger was last active."""
+    """What KEDA keeps in the status of a ScaledObject: failures in a row by metric, and the last time of activity."""
 
     failures: Mapping[str, int] = field(default_factory=dict)
     last_active: Optional[int] = None
