@@ -69,7 +69,7 @@ class TriggerDecision:
     """What one metric of the HPA asks for.
 
     ``exact`` is the count without tolerance, ``proposal`` that with it; both None without a value. ``ratio`` is use
-    over target, ``low`` and ``high`` the values between which the count stays. ``fallback`` is whether KEDA made the value.
+    over target, ``low`` and ``high`` the values between which the count stays. ``fallback``: KEDA made the value.
     """
 
     name: str
