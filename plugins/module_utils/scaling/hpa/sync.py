@@ -108,9 +108,7 @@ def _highest(proposals: tuple[Optional[int], ...], current: int) -> Optional[int
     return None if missing >= len(proposals) or (missing and highest < current) else highest
 
 
-def _rescale(
-    hpa: Hpa, controller: Controller, conditions: Conditions, seen: Observation, outcome: Outcome
-) -> Outcome:
+def _rescale(hpa: Hpa, controller: Controller, conditions: Conditions, seen: Observation, outcome: Outcome) -> Outcome:
     """Write the count. One that is refused leaves the recommendation, and is no event."""
     memory = outcome.memory
     if not seen.writable:
