@@ -56,9 +56,10 @@ def _triggers(situation: Situation, hpa: Hpa, served: Served, done: Step) -> Ite
     seen, within = observation(situation, served), band(hpa, situation.controller)
     minor = situation.controller.minor
     for metric, value in zip(hpa.metrics, served.values):
-        base = _base(metric, seen.status)
+        base = metric.target * (seen.status if metric.type is TargetType.AVERAGE_VALUE else 1)
         ratio = None if value is None or not base else value / base
         name, active, error = _source(situation, metric, done)
+        low, high = _stays(metric, situation, within, base)
         yield TriggerDecision(
             name=name,
             metric=metric.name,
@@ -69,17 +70,23 @@ def _triggers(situation: Situation, hpa: Hpa, served: Served, done: Step) -> Ite
             exact=propose(metric, value, seen, _NO_BAND, minor),
             proposal=propose(metric, value, seen, within, minor),
             within_tolerance=ratio is not None and within.low <= ratio <= within.high,
-            low=within.low * base / _MILLI,
-            high=within.high * base / _MILLI,
+            low=low / _MILLI,
+            high=high / _MILLI,
             active=active,
             fallback=metric.name in served.fell_back,
             error=error if value is None or metric.name in served.fell_back else "",
         )
 
 
-def _base(metric: Metric, status: int) -> int:
-    """The value at which a metric asks for what is there."""
-    return metric.target * (status if metric.type is TargetType.AVERAGE_VALUE else 1)
+def _stays(metric: Metric, situation: Situation, within: Band, base: int) -> tuple[float, float]:
+    """The values between which a metric asks for what is there: the tolerance, and what rounding up adds to it."""
+    count, share = situation.status, float(metric.target)
+    if metric.type is TargetType.VALUE:
+        # Without a replica that is ready any value outside the tolerance asks for none.
+        if situation.ready == 0:
+            return within.low * base, within.high * base
+        count, share = situation.spec, metric.target / situation.ready
+    return max(min(within.low * base, (count - 1) * share), 0.0), max(within.high * base, count * share)
 
 
 def _source(situation: Situation, metric: Metric, done: Step) -> tuple[str, bool, str]:
