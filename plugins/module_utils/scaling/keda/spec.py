@@ -145,7 +145,7 @@ class PrometheusMetadata:
 
 @dataclass(frozen=True)
 class TriggerSpec:
-    """An entry of spec.triggers. ``metadata`` are those of a prometheus trigger, and a dictionary for any other type."""
+    """An entry of spec.triggers. ``metadata`` is PrometheusMetadata or, for any other type, a dictionary."""
 
     type: str = declare(_TEXT, "")
     metadata: Any = declare(Tree(), "", factory=dict)
