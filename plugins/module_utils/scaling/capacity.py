@@ -16,7 +16,7 @@ from typing import Optional
 
 from ..findings import Finding, Severity
 from ..fleet.types import LlmModel, Prometheus
-from .queries import escape, selector
+from .queries import pods_selector, selector
 
 #: One series a data-parallel engine of each pod, its values as labels; it carries no ``model_name``.
 _CONFIG = "vllm:cache_config_info"
@@ -43,9 +43,7 @@ class Capacity:
 
 def config_query(model: LlmModel, prometheus: Prometheus) -> str:
     """The KV caches of all replicas of a model."""
-    labels = prometheus.labels
-    pods = f'{labels.namespace}="{escape(model.namespace)}",{labels.pod}=~"{escape(model.name)}-[^-]+-[^-]+"'
-    return f"{_CONFIG}{{{pods}}}"
+    return f"{_CONFIG}{{{pods_selector(model, prometheus)}}}"
 
 
 def length_queries(model: LlmModel, prometheus: Prometheus, window: str = "1h") -> tuple[str, str]:
