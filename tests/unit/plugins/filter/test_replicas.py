@@ -48,7 +48,9 @@ def test_without_a_time_it_is_now() -> None:
     ("scaled", "given", "message"),
     [
         pytest.param(scaled_object(), {}, "{}.values: is required.", id="nothing given"),
-        pytest.param("chat", HELD, "{}.scaled_object: must be a dictionary of Kubernetes fields, got 'chat'.", id="text"),
+        pytest.param(
+            "chat", HELD, "{}.scaled_object: must be a dictionary of Kubernetes fields, got 'chat'.", id="text"
+        ),
         pytest.param(scaled_object(), {**HELD, "pods": 3}, "{}.pods: is not a known key.", id="an unknown key"),
         pytest.param(scaled_object(triggers=[trigger(threshold="-1")]), HELD, "threshold", id="a negative threshold"),
     ],

@@ -61,10 +61,10 @@ SITUATIONS: dict[str, Json] = {
         4, {"demand": None, "kv-cache": 5}, scaled_object(triggers=[trigger(), KV])
     ),
     "a query that returns two series": given(4, [3, 4]),
-    "a metric that is missing, and a fallback to come": given(4, None, scaled_object(fallback={**FALLBACK, "replicas": 6})),
-    "an active fallback": given(
-        4, None, scaled_object(fallback={**FALLBACK, "failureThreshold": 0, "replicas": 6})
+    "a metric that is missing, and a fallback to come": given(
+        4, None, scaled_object(fallback={**FALLBACK, "replicas": 6})
     ),
+    "an active fallback": given(4, None, scaled_object(fallback={**FALLBACK, "failureThreshold": 0, "replicas": 6})),
     "paused": given(3, 30, scaled_object(annotations={PAUSED: "true"})),
     "paused at a count": given(3, 30, scaled_object(annotations={f"{PAUSED}-replicas": "2"})),
     "the way down paused": given(6, 5, scaled_object(annotations={f"{PAUSED}-scale-in": "true"}), past=[(1, "6m")]),
