@@ -28,7 +28,7 @@ options:
     description: Pods that are ready; all that exist where it is left out.
     type: int
   hpa:
-    description: The manifest of the HPA that KEDA made. It tells the targets of triggers of other types than prometheus.
+    description: The manifest of the HPA that KEDA made. It tells the targets of triggers other than prometheus.
     type: dict
   recommendations:
     description:
@@ -59,7 +59,8 @@ options:
         type: str
         required: true
   last_active:
-    description: How long ago a trigger was active last. KEDA goes to zero, or to the idle count, C(cooldownPeriod) later.
+    description: How long ago a trigger was active last. KEDA goes to zero, or to the idle count, so much later as
+      C(cooldownPeriod) says.
     type: str
   now:
     description: The time of the decision in UTC, such as V(2026-12-24T18:00:00Z).

@@ -61,17 +61,15 @@ class Given:
     scaled_object: Mapping[str, Any] = declare(Tree(), "The manifest of the ScaledObject.")
     values: Mapping[str, Any] = declare(
         Tree(),
-        "What the source of each trigger answers, by the trigger's name, or by its metric's where it has none: a number,"
+        "What the source of each trigger answers, by the trigger's name, or its metric's where it has none: a number,"
         " ``NaN``, ``Inf``, a list with the value of each series, or null where it fails.",
     )
     replicas: int = declare(_COUNT, "The count that the scale target wants.")
     hpa: Optional[Mapping[str, Any]] = declare(
         Tree(), "The manifest of the HPA that KEDA made; it tells the targets of triggers of other types.", None
     )
-    status_replicas: Optional[int] = declare(
-        _COUNT, "Pods that exist; as many as are wanted where it is left out.", None
-    )
-    ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist where it is left out.", None)
+    status_replicas: Optional[int] = declare(_COUNT, "Pods that exist; as many as are wanted if left out.", None)
+    ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist if left out.", None)
     recommendations: tuple[Past, ...] = declare(ListOf(Record(Past)), "What the metrics asked for before.", ())
     events: tuple[Changed, ...] = declare(ListOf(Record(Changed)), "Changes that the HPA made before.", ())
     last_active: Optional[int] = declare(Duration(), "How long ago a trigger was active last.", None)

@@ -101,4 +101,4 @@ def _source(situation: Situation, metric: Metric, done: Step) -> tuple[str, bool
         label, own = samples[metric.name]
         return label, own.active, own.error
     errors = [f"{label}: {one.error}" for label, one in samples.values() if one.error]
-    return metric.name, bool(done.polled and done.polled.active), "; ".join(errors)
+    return "formula", bool(done.polled and done.polled.active), "; ".join(errors)

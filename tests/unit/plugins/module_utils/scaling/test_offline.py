@@ -105,7 +105,8 @@ def test_a_trigger_without_a_name_is_called_by_its_metric() -> None:
             id="no value",
         ),
         pytest.param(
-            given(4, "many"), "situation.values.demand: must be a number, NaN, Inf, a list of such, or null, got 'many'.",
+            given(4, "many"),
+            "situation.values.demand: must be a number, NaN, Inf, a list of such, or null, got 'many'.",
             id="no number",
         ),
         pytest.param(
@@ -113,7 +114,8 @@ def test_a_trigger_without_a_name_is_called_by_its_metric() -> None:
             id="a boolean",
         ),
         pytest.param(
-            given(-1, 1, past=[(1, "1m")]), "situation.replicas: must be a whole number, at least 0 and at most 2.14748e+09, got -1.",
+            given(-1, 1, past=[(1, "1m")]),
+            "situation.replicas: must be a whole number, at least 0 and at most 2.14748e+09, got -1.",
             id="a negative count",
         ),
         pytest.param(
@@ -126,7 +128,8 @@ def test_a_trigger_without_a_name_is_called_by_its_metric() -> None:
         ),
         pytest.param(
             given(4, 1, controller={"version": "1.29"}),
-            "situation.controller.version: must be a version of Kubernetes from 1.33 to 1.37, such as 1.35, got '1.29'.",
+            "situation.controller.version: must be a version of Kubernetes from 1.33 to 1.37, such as 1.35,"
+            " got '1.29'.",
             id="an old version",
         ),
         pytest.param(

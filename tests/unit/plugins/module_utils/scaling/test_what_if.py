@@ -54,12 +54,14 @@ def test_leaves_the_situation_as_it_was() -> None:
     [
         pytest.param({"min": 9}, "what_if.min: is 9, above max 8. Raise max or lower min.", id="bounds"),
         pytest.param(
-            {"values": {"latency": 1}}, "what_if.values.latency: is the name of no trigger. Known are demand, kv-cache.",
+            {"values": {"latency": 1}},
+            "what_if.values.latency: is the name of no trigger. Known are demand, kv-cache.",
             id="no trigger",
         ),
         pytest.param(
             {"threshold": {"demand": 0}},
-            "what_if.threshold.demand: must be a number, at least 0.001 and at most 9.0072e+12, got 0.", id="threshold 0",
+            "what_if.threshold.demand: must be a number, at least 0.001 and at most 9.0072e+12, got 0.",
+            id="threshold 0",
         ),
         pytest.param(
             {"values": {"demand": "x"}},
