@@ -57,7 +57,7 @@ def stabilize(
 
 def bound_plainly(current: int, wanted: int, low: int, high: int) -> tuple[int, str]:
     """The count within its bounds, and upstream's reason (convertDesiredReplicasWithRules)."""
-    limit = max(_FACTOR * current, _FLOOR)
+    limit = int32(max(_FACTOR * current, _FLOOR))
     most, reason = (limit, "ScaleUpLimit") if high > limit else (high, "TooManyReplicas")
     if wanted < low:
         return low, "TooFewReplicas"

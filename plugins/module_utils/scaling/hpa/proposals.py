@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple, Optional
 
-from .types import Controller, Hpa, Metric, Observation, TargetType
+from .types import Controller, Hpa, Metric, Observation, PodUsage, TargetType, Usage
 
 MAX_INT32 = 2**31 - 1
 MIN_INT32 = -(2**31)
@@ -40,10 +40,12 @@ def int32(number: int) -> int:
     return number if MIN_INT32 <= number <= MAX_INT32 else MIN_INT32
 
 
-def propose(metric: Metric, usage: Optional[int], seen: Observation, within: Band, minor: int) -> Optional[int]:
+def propose(metric: Metric, usage: Usage, seen: Observation, within: Band, minor: int) -> Optional[int]:
     """Replicas that a metric asks for; None when it cannot be computed."""
     if usage is None:
         return None
+    if isinstance(usage, PodUsage):
+        return _of_pods(usage, metric.target, seen.spec, within)
     if metric.type is TargetType.AVERAGE_VALUE:
         return _average_value(usage, float(metric.target), seen.status, within, minor)
     return _value(float(usage) / float(metric.target), seen, within, minor)
@@ -60,7 +62,7 @@ def _average_value(usage: int, target: float, status: int, within: Band, minor: 
     if status and within.low <= float(usage) / (target * status) <= within.high:
         return status
     count = ceil(float(usage) / target)
-    return min(count, MAX_INT32) if minor >= 34 else int32(count)
+    return int32(min(count, MAX_INT32) if minor >= 34 else count)
 
 
 def _value(ratio: float, seen: Observation, within: Band, minor: int) -> Optional[int]:
@@ -72,4 +74,30 @@ def _value(ratio: float, seen: Observation, within: Band, minor: int) -> Optiona
     if seen.pods == 0:
         return None
     count = ceil(ratio * seen.ready)
-    return min(int32(count) if count < 0 else count, MAX_INT32) if minor >= 35 else int32(count)
+    return int32(min(count, MAX_INT32) if minor >= 35 else count)
+
+
+def _of_pods(usage: PodUsage, target: int, spec: int, within: Band) -> Optional[int]:
+    """calcPlainMetricReplicas: pods without a value count as what would move the count least."""
+    if usage.ready == 0:
+        return None
+    total, counted = usage.total, usage.ready
+    ratio = _mean(total, counted) / float(target)
+    idle = usage.unready if ratio > 1.0 else 0
+    if not idle and not usage.missing:
+        return spec if within.low <= ratio <= within.high else int32(ceil(ratio * counted))
+    if ratio != 1.0:
+        counted += usage.missing
+        total += usage.missing * target if ratio < 1.0 else 0
+    counted += idle
+    again = _mean(total, counted) / float(target)
+    if within.low <= again <= within.high or (ratio < 1.0 < again) or (again < 1.0 < ratio):
+        return spec
+    count = int32(ceil(again * counted))
+    turned = (again < 1.0 and count > spec) or (again > 1.0 and count < spec)
+    return spec if turned else count
+
+
+def _mean(total: int, count: int) -> float:
+    """Integer division as Go has it, towards zero."""
+    return float(total // count if total >= 0 else -(-total // count))

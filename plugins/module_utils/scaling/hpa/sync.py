@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import Optional
 
-from .limits import WITHIN, bound, bound_plainly, remember_event, stabilize, stabilize_plainly
+from .limits import bound, bound_plainly, remember_event, stabilize, stabilize_plainly
 from .proposals import band, propose
-from .types import Condition, Conditions, Controller, Hpa, Memory, Observation, Outcome, Recommendation
+from .types import Condition, Conditions, Controller, Hpa, Memory, Observation, Outcome, Recommendation, Source
 
 _READ = Condition(True, "SucceededGetScale")
 _WRITTEN = Condition(True, "SucceededRescale")
 _REFUSED = Condition(False, "FailedUpdateScale")
 _VALID = Condition(True, "ValidMetricFound")
-_FAILED = Condition(False, "FailedGetExternalMetric")
+_FAILED = {source: Condition(False, f"FailedGet{source.value}Metric") for source in Source}
 _DISABLED = Condition(False, "ScalingDisabled")
 _READY = Condition(True, "ReadyForNewScale")
 _UP_STABILIZED = Condition(True, "ScaleUpStabilized")
@@ -34,14 +34,14 @@ def evaluate(hpa: Hpa, controller: Controller, memory: Memory, seen: Observation
     if _is_off(hpa, controller, conditions, current):
         return Outcome(current, memory._replace(conditions=conditions._replace(active=_DISABLED)))
     if current > hpa.max_replicas:
-        return _rescale(hpa, memory, conditions, seen, Outcome(hpa.max_replicas, memory))
+        return _rescale(hpa, controller, conditions, seen, Outcome(hpa.max_replicas, memory))
     # From zero that the HPA made itself, the metrics decide, although it is below the minimum.
     if current < hpa.min_replicas and current != 0:
-        return _rescale(hpa, memory, conditions, seen, Outcome(hpa.min_replicas, memory))
+        return _rescale(hpa, controller, conditions, seen, Outcome(hpa.min_replicas, memory))
     outcome, conditions = _by_metrics(hpa, controller, memory, conditions, seen)
     if outcome.desired == current:
         return outcome._replace(memory=outcome.memory._replace(conditions=conditions))
-    return _rescale(hpa, outcome.memory, conditions, seen, outcome)
+    return _rescale(hpa, controller, conditions, seen, outcome)
 
 
 def _is_off(hpa: Hpa, controller: Controller, conditions: Conditions, current: int) -> bool:
@@ -50,8 +50,13 @@ def _is_off(hpa: Hpa, controller: Controller, conditions: Conditions, current: i
         return False
     if controller.minor <= 35:
         return hpa.min_replicas != 0
-    ours = controller.scale_to_zero and conditions.scaled_to_zero
-    return not (ours and (hpa.min_replicas != 0 or bool(hpa.metrics)))
+    ours = controller.scales_to_zero() and conditions.scaled_to_zero
+    return not (ours and (hpa.min_replicas != 0 or _wakes(hpa)))
+
+
+def _wakes(hpa: Hpa) -> bool:
+    """Whether a metric exists without pods."""
+    return any(metric.source is Source.EXTERNAL for metric in hpa.metrics)
 
 
 def _by_metrics(
@@ -63,7 +68,8 @@ def _by_metrics(
     )
     proposed = _highest(proposals, seen.spec)
     if proposed is None:
-        return Outcome(seen.spec, memory, proposals), conditions._replace(active=_FAILED)
+        failed = hpa.metrics[proposals.index(None)].source
+        return Outcome(seen.spec, memory, proposals), conditions._replace(active=_FAILED[failed])
     proposed = max(proposed, 0)
     if hpa.behavior is None:
         window = controller.downscale_window
@@ -76,13 +82,14 @@ def _by_metrics(
         desired, reason = bound(
             memory, hpa.behavior, seen.spec, stabilized, hpa.min_replicas, hpa.max_replicas, seen.now
         )
-    if seen.spec == 0 and hpa.min_replicas != 0:
-        desired = max(desired, hpa.min_replicas)
     conditions = conditions._replace(
         active=_VALID,
         able=_READY if stabilized == proposed else held,
-        limited=Condition(desired != stabilized, reason if desired != stabilized else WITHIN),
+        limited=Condition(desired != stabilized, reason),
     )
+    if seen.spec == 0:
+        # A minimum that was raised while the count was zero.
+        desired = max(desired, hpa.min_replicas)
     return Outcome(desired, memory, proposals, proposed, stabilized), conditions
 
 
@@ -101,13 +108,18 @@ def _highest(proposals: tuple[Optional[int], ...], current: int) -> Optional[int
     return None if missing >= len(proposals) or (missing and highest < current) else highest
 
 
-def _rescale(hpa: Hpa, memory: Memory, conditions: Conditions, seen: Observation, outcome: Outcome) -> Outcome:
+def _rescale(
+    hpa: Hpa, controller: Controller, conditions: Conditions, seen: Observation, outcome: Outcome
+) -> Outcome:
     """Write the count. One that is refused leaves the recommendation, and is no event."""
+    memory = outcome.memory
     if not seen.writable:
-        return outcome._replace(
-            desired=seen.spec, memory=memory._replace(conditions=conditions._replace(able=_REFUSED))
-        )
+        refused = memory._replace(conditions=conditions._replace(able=_REFUSED))
+        return outcome._replace(desired=seen.spec, memory=refused)
     conditions = conditions._replace(able=_WRITTEN)
+    if controller.minor >= 36:
+        zero = controller.scales_to_zero() and seen.spec > 0 and outcome.desired == 0 and _wakes(hpa)
+        conditions = conditions._replace(scaled_to_zero=zero)
     if hpa.behavior is not None:
         memory = remember_event(memory, hpa.behavior, seen.spec, outcome.desired, seen.now)
     return outcome._replace(memory=memory._replace(conditions=conditions))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 SECOND = 1_000_000_000
 
@@ -22,6 +22,17 @@ class TargetType(str, Enum):
     VALUE = "Value"
 
 
+class Source(str, Enum):
+    """Where a metric is read (autoscaling/v2 MetricSpec.type).
+
+    Of Pods and Resource metrics, AverageValue only: a Utilization also needs the requests of every pod.
+    """
+
+    EXTERNAL = "External"
+    PODS = "Pods"
+    RESOURCE = "Resource"
+
+
 class SelectPolicy(str, Enum):
     """Which of several policies counts (autoscaling/v2 HPAScalingRules.selectPolicy)."""
 
@@ -31,11 +42,12 @@ class SelectPolicy(str, Enum):
 
 
 class Metric(NamedTuple):
-    """An external metric: what a replica is worth (AverageValue) or all together (Value). ``target`` is above 0."""
+    """A metric: what a replica is worth (AverageValue) or all together (Value). ``target`` is above 0."""
 
     name: str
     type: TargetType
     target: int
+    source: Source = Source.EXTERNAL
 
 
 class Policy(NamedTuple):
@@ -67,12 +79,19 @@ class Behavior(NamedTuple):
 
 @dataclass(frozen=True)
 class Controller:
-    """Flags of kube-controller-manager, and its minor version (33 to 37): they decide what no HPA says."""
+    """Flags of kube-controller-manager, and its minor version (33 to 37): they decide what no HPA says.
+
+    ``scale_to_zero`` is the feature gate HPAScaleToZero, None as the version has it: on since 1.37.
+    """
 
     minor: int = 35
     tolerance: float = 0.1
     downscale_window: int = 300 * SECOND
-    scale_to_zero: bool = False
+    scale_to_zero: Optional[bool] = None
+
+    def scales_to_zero(self) -> bool:
+        """Whether it tells a zero that it made from one that somebody else made (since 1.36)."""
+        return self.minor >= 36 and (self.minor >= 37 if self.scale_to_zero is None else self.scale_to_zero)
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,10 @@ class Condition(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """The conditions of an HPA's status. One that a step does not set keeps its value."""
+    """The conditions of an HPA's status. One that a step does not set keeps its value.
+
+    ``scaled_to_zero`` is whether the condition ScaledToZero is True: the HPA itself made the zero.
+    """
 
     able: Optional[Condition] = None
     active: Optional[Condition] = None
@@ -117,7 +139,10 @@ class Conditions(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What the controller knows of an HPA beside its object: gone when it restarts, or sees the HPA deleted."""
+    """What one sync leaves to the next: conditions in the status of the HPA, the rest in the controller alone.
+
+    That rest is gone when the controller restarts; all is gone when it sees the HPA deleted.
+    """
 
     recommendations: tuple[Recommendation, ...] = ()
     ups: tuple[ScaleEvent, ...] = ()
@@ -125,8 +150,25 @@ class Memory(NamedTuple):
     conditions: Conditions = Conditions()
 
 
+class PodUsage(NamedTuple):
+    """What a Pods or Resource metric reads: the sum over the pods that count, and how many do and do not.
+
+    ``ready`` have a value and count. ``missing`` run without a value. ``unready`` are Pending or, for CPU alone, not
+    Ready yet. Pods that are Failed or being deleted are in none of these, and their values are dropped.
+    """
+
+    total: int
+    ready: int
+    missing: int = 0
+    unready: int = 0
+
+
+#: What a metric says: a sum, or the use of pods. None where it cannot be read.
+Usage = Union[int, PodUsage, None]
+
+
 class Observation(NamedTuple):
-    """What one sync sees. ``values`` has one entry a metric, None for an error.
+    """What one sync sees. ``values`` has one entry a metric: a number for an external one, None for an error.
 
     ``spec`` is the wanted and ``status`` the existing count of the scale; ``pods`` match its selector, and ``ready`` of
     them are Running and Ready. ``writable`` is whether the API server takes the new scale.
@@ -135,7 +177,7 @@ class Observation(NamedTuple):
     now: int
     spec: int
     status: int
-    values: tuple[Optional[int], ...]
+    values: tuple[Usage, ...]
     ready: int = 0
     pods: int = 0
     writable: bool = True
