@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Optional
 
 from .decision import Bound, Limit, Situation, TriggerDecision
-from .hpa.types import SECOND, Hpa, Outcome, SelectPolicy
+from .hpa.types import SECOND, Hpa, Outcome
 from .step import Step
 
 #: When the count moves next, and where to.

@@ -16,7 +16,7 @@ from typing import Optional
 
 from ..findings import Finding, Severity
 from ..fleet.types import LlmModel, Prometheus
-from .queries import escape, selector
+from .queries import pods_selector, selector
 
 #: One series a data-parallel engine of each pod, its values as labels; it carries no ``model_name``.
 _CONFIG = "vllm:cache_config_info"
@@ -43,16 +43,15 @@ class Capacity:
 
 def config_query(model: LlmModel, prometheus: Prometheus) -> str:
     """The KV caches of all replicas of a model."""
-    labels = prometheus.labels
-    pods = f'{labels.namespace}="{escape(model.namespace)}",{labels.pod}=~"{escape(model.name)}-[^-]+-[^-]+"'
-    return f"{_CONFIG}{{{pods}}}"
+    return f"{_CONFIG}{{{pods_selector(model, prometheus)}}}"
 
 
 def length_queries(model: LlmModel, prometheus: Prometheus, window: str = "1h") -> tuple[str, str]:
     """The lengths in tokens that 95 of 100 prompts, and generations, do not exceed; NaN without a request."""
     own = selector(model, prometheus)
     prompt, generation = (
-        f"histogram_quantile(0.95, sum by (le) (rate({metric}{{{own}}}[{window}])))" for metric in (_PROMPT, _GENERATION)
+        f"histogram_quantile(0.95, sum by (le) (rate({metric}{{{own}}}[{window}])))"
+        for metric in (_PROMPT, _GENERATION)
     )
     return prompt, generation
 

@@ -46,7 +46,7 @@ def _count(decision: Decision) -> str:
 def _cause(situation: Situation, decision: Decision) -> str:
     """Why the count is what it is where no limit acts."""
     if decision.by == "keda":
-        return f"{_awake(situation, decision)}, so KEDA starts {replicas(decision.desired)}, and the HPA goes on from there"
+        return f"{_awake(situation, decision)}, so KEDA starts {replicas(decision.desired)}; the HPA goes on from there"
     return _asked(situation, decision.triggers)
 
 
@@ -72,8 +72,8 @@ def _asks(situation: Situation, trigger: TriggerDecision) -> str:
 
 
 def _missing(triggers: Sequence[TriggerDecision]) -> str:
-    parts = [f"{trigger.name} has no value" + (f" ({trigger.error})" if trigger.error else "") for trigger in triggers]
-    return joined(parts)
+    reasons = [f" ({trigger.error})" if trigger.error else "" for trigger in triggers]
+    return joined([f"{trigger.name} has no value{reason}" for trigger, reason in zip(triggers, reasons)])
 
 
 def _tolerance(situation: Situation, decision: Decision, bound: Bound) -> str:
@@ -103,9 +103,11 @@ def _policy(situation: Situation, decision: Decision, bound: Bound) -> str:
 
 
 def _min(situation: Situation, decision: Decision, bound: Bound) -> str:
-    if situation.scaled.min == 0 and bound.after == 1:
+    low = situation.scaled.min
+    if low == 0 and bound.after == 1:
         return "the HPA keeps at least 1, because only KEDA goes to 0"
-    return f"the minimum is {max(situation.scaled.min, 1)}"
+    woken = decision.current == 0 and decision.by == "keda" and any(trigger.active for trigger in decision.triggers)
+    return f"the minimum is {low}" + (f", and {_awake(situation, decision)}" if woken else "")
 
 
 def _max(situation: Situation, decision: Decision, bound: Bound) -> str:
@@ -116,18 +118,19 @@ def _missing_metric(situation: Situation, decision: Decision, bound: Bound) -> s
     missing = [trigger for trigger in decision.triggers if trigger.value is None]
     rest = [trigger for trigger in decision.triggers if trigger.value is not None]
     if not rest:
-        return f"{_missing(missing)}, and without one the count stays"
-    return f"{_missing(missing)}, and without that nothing lowers the count; {_asked(situation, rest)}"
+        return f"{_missing(missing)}; without a value the count stays"
+    return f"{_missing(missing)}; without a value nothing lowers the count; {_asked(situation, rest)}"
 
 
 def _paused(situation: Situation, decision: Decision, bound: Bound) -> str:
     pauses = situation.scaled.pauses
     prefix = "autoscaling.keda.sh/paused"
     if not pauses.everything:
-        name = f"{prefix}-scale-out" if pauses.scale_out and bound.before > bound.after else f"{prefix}-scale-in"
-        return f"the annotation {name} stops it, until somebody removes it; {_asked(situation, decision.triggers)}"
-    name = prefix if pauses.replicas is None else f"{prefix}-replicas"
-    return f"paused by the annotation {name}, until somebody removes it; {_asked(situation, decision.triggers)}"
+        way, verb = ("out", "rising") if bound.before > bound.after else ("in", "falling")
+        cause = f"the annotation {prefix}-scale-{way} keeps it from {verb}"
+    else:
+        cause = f"paused by the annotation {prefix if pauses.replicas is None else f'{prefix}-replicas'}"
+    return f"{cause}, until somebody removes that; {_asked(situation, decision.triggers)}"
 
 
 def _cooldown(situation: Situation, decision: Decision, bound: Bound) -> str:
@@ -147,8 +150,8 @@ def _resting(situation: Situation, decision: Decision, bound: Bound) -> str:
 def _activation(situation: Situation, trigger: TriggerDecision) -> str:
     if trigger.value is None:
         return _missing([trigger])
-    limit = number(_threshold(situation, trigger))
-    return f"{trigger.name} {number(trigger.value)} is {'' if trigger.active else 'not '}above its activation threshold {limit}"
+    limit = f"above its activation threshold {number(_threshold(situation, trigger))}"
+    return f"{trigger.name} {number(trigger.value)} is {'' if trigger.active else 'not '}{limit}"
 
 
 def _threshold(situation: Situation, trigger: TriggerDecision) -> float:

@@ -46,9 +46,7 @@ class Flags:
 
     version: str = declare(_VERSION, "Its version.", "1.35")
     tolerance: float = declare(Number(0, 1), "``--horizontal-pod-autoscaler-tolerance``.", 0.1)
-    downscale_stabilization: int = declare(
-        Duration(), "``--horizontal-pod-autoscaler-downscale-stabilization``.", 300
-    )
+    downscale_stabilization: int = declare(Duration(), "``--horizontal-pod-autoscaler-downscale-stabilization``.", 300)
 
     def controller(self) -> Controller:
         """The flags as the algorithm takes them. Scaling to zero is on by default since 1.37."""
@@ -63,15 +61,15 @@ class Given:
     scaled_object: Mapping[str, Any] = declare(Tree(), "The manifest of the ScaledObject.")
     values: Mapping[str, Any] = declare(
         Tree(),
-        "What the source of each trigger answers, by the trigger's name, or by its metric's where it has none: a number,"
+        "What the source of each trigger answers, by the trigger's name, or its metric's where it has none: a number,"
         " ``NaN``, ``Inf``, a list with the value of each series, or null where it fails.",
     )
     replicas: int = declare(_COUNT, "The count that the scale target wants.")
     hpa: Optional[Mapping[str, Any]] = declare(
         Tree(), "The manifest of the HPA that KEDA made; it tells the targets of triggers of other types.", None
     )
-    status_replicas: Optional[int] = declare(_COUNT, "Pods that exist; as many as are wanted where it is left out.", None)
-    ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist where it is left out.", None)
+    status_replicas: Optional[int] = declare(_COUNT, "Pods that exist; as many as are wanted if left out.", None)
+    ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist if left out.", None)
     recommendations: tuple[Past, ...] = declare(ListOf(Record(Past)), "What the metrics asked for before.", ())
     events: tuple[Changed, ...] = declare(ListOf(Record(Changed)), "Changes that the HPA made before.", ())
     last_active: Optional[int] = declare(Duration(), "How long ago a trigger was active last.", None)
@@ -137,9 +135,7 @@ def _situation(given: Given, scaled: ScaledObject, readings: tuple[Reading, ...]
     )
 
 
-def readings_of(
-    values: Mapping[str, Any], scaled: ScaledObject, path: str, problems: Problems
-) -> tuple[Reading, ...]:
+def readings_of(values: Mapping[str, Any], scaled: ScaledObject, path: str, problems: Problems) -> tuple[Reading, ...]:
     """What each trigger's source answers; every trigger needs a value, and every value a trigger."""
     known = {trigger.label for trigger in scaled.triggers} | {trigger.metric for trigger in scaled.triggers}
     for name in values:

@@ -13,7 +13,7 @@ from .hpa.proposals import Band, band, propose
 from .hpa.types import Hpa, Metric, TargetType
 from .keda.generated import to_hpa
 from .keda.sample import sample
-from .keda.serve import serve
+from .keda.serve import COMPOSITE, serve
 from .keda.types import Served
 from .step import PERIOD, Step, next_move, observation, step
 
@@ -56,6 +56,8 @@ def _triggers(situation: Situation, hpa: Hpa, served: Served, done: Step) -> Ite
     seen, within = observation(situation, served), band(hpa, situation.controller)
     minor = situation.controller.minor
     for metric, value in zip(hpa.metrics, served.values):
+        # A formula stands for all triggers, and falls back with any of them.
+        fell_back = bool(served.fell_back) if metric.name == COMPOSITE else metric.name in served.fell_back
         base = metric.target * (seen.status if metric.type is TargetType.AVERAGE_VALUE else 1)
         ratio = None if value is None or not base else value / base
         name, active, error = _source(situation, metric, done)
@@ -73,8 +75,8 @@ def _triggers(situation: Situation, hpa: Hpa, served: Served, done: Step) -> Ite
             low=low / _MILLI,
             high=high / _MILLI,
             active=active,
-            fallback=metric.name in served.fell_back,
-            error=error if value is None or metric.name in served.fell_back else "",
+            fallback=fell_back,
+            error=error if value is None or fell_back else "",
         )
 
 
@@ -99,4 +101,4 @@ def _source(situation: Situation, metric: Metric, done: Step) -> tuple[str, bool
         label, own = samples[metric.name]
         return label, own.active, own.error
     errors = [f"{label}: {one.error}" for label, one in samples.values() if one.error]
-    return metric.name, bool(done.polled and done.polled.active), "; ".join(errors)
+    return "formula", bool(done.polled and done.polled.active), "; ".join(errors)

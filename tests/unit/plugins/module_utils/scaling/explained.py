@@ -19,6 +19,14 @@ KV = trigger("kv-cache", "0.85")
 LATENCY = trigger("latency", "1", "Value")
 SLOW = behavior(rules(2, 360), rules(1, 300, window=600))
 FALLBACK = {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"}
+SUMMED = scaled_object(
+    0,
+    triggers=[trigger(), trigger("queue")],
+    advanced={"scalingModifiers": {"formula": "demand + queue / 2", "target": "5", "activationTarget": "2"}},
+)
+NEGATIVE = scaled_object(
+    triggers=[trigger(), trigger("queue")], advanced={"scalingModifiers": {"formula": "demand - queue", "target": "5"}}
+)
 DEFAULTS = {"horizontalPodAutoscalerConfig": {"behavior": {}}}
 
 SITUATIONS: dict[str, Json] = {
@@ -61,16 +69,20 @@ SITUATIONS: dict[str, Json] = {
         4, {"demand": None, "kv-cache": 5}, scaled_object(triggers=[trigger(), KV])
     ),
     "a query that returns two series": given(4, [3, 4]),
-    "a metric that is missing, and a fallback to come": given(4, None, scaled_object(fallback={**FALLBACK, "replicas": 6})),
-    "an active fallback": given(
-        4, None, scaled_object(fallback={**FALLBACK, "failureThreshold": 0, "replicas": 6})
+    "a metric that is missing, and a fallback to come": given(
+        4, None, scaled_object(fallback={**FALLBACK, "replicas": 6})
     ),
+    "an active fallback": given(4, None, scaled_object(fallback={**FALLBACK, "failureThreshold": 0, "replicas": 6})),
     "paused": given(3, 30, scaled_object(annotations={PAUSED: "true"})),
     "paused at a count": given(3, 30, scaled_object(annotations={f"{PAUSED}-replicas": "2"})),
     "the way down paused": given(6, 5, scaled_object(annotations={f"{PAUSED}-scale-in": "true"}), past=[(1, "6m")]),
     "at zero": given(0, 0, scaled_object(0)),
     "at zero below the activation value": given(0, 2, scaled_object(0, triggers=[trigger(activationThreshold="3")])),
     "wakes up": given(0, 23, scaled_object(0)),
+    "wakes up at the minimum": given(0, 23, scaled_object(3, idleReplicaCount=0)),
+    "woken by an annotation": given(
+        0, 0, scaled_object(0, annotations={"autoscaling.keda.sh/force-activation": "true"})
+    ),
     "waits before it goes to zero": given(2, 0, scaled_object(0), last_active="2m"),
     "goes to zero": given(2, 0, scaled_object(0), last_active="6m"),
     "goes to the idle count": given(3, 0, scaled_object(2, idleReplicaCount=0), last_active="6m"),
@@ -79,5 +91,9 @@ SITUATIONS: dict[str, Json] = {
         4, {"latency": 1.3}, scaled_object(triggers=[LATENCY]), ready=2, past=[(3, "6m")]
     ),
     "pods that do not come": given(8, 26, status_replicas=5, past=[(8, "6m")]),
+    "a formula over two metrics": given(4, {"demand": 21, "queue": 12}, SUMMED),
+    "a formula that goes below zero": given(2, {"demand": 3, "queue": 12}, NEGATIVE),
+    "a formula that lacks a metric": given(4, {"demand": None, "queue": 12}, SUMMED),
+    "a formula below its activation target": given(0, {"demand": 1, "queue": 1}, SUMMED),
     "nothing is known of the past": {**given(6, 18), "recommendations": []},
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -50,7 +51,9 @@ def scaled_object(low: int = 1, high: int = 8, annotations: Json | None = None, 
     }
 
 
-def given(replicas: int, values: Any, scaled: Json | None = None, past: list[tuple[int, str]] = [], **more: Any) -> Json:  # noqa: B006
+def given(
+    replicas: int, values: Any, scaled: Json | None = None, past: Sequence[tuple[int, str]] = (), **more: Any
+) -> Json:
     """A situation; ``values`` is that of the trigger demand where it is no dictionary.
 
     Without a ``past`` the metrics have asked for the current count ten minutes ago.

@@ -30,19 +30,23 @@ def pod(name: str, *engines: dict[str, str]) -> list[dict[str, str]]:
     ("configs", "lengths", "concurrency", "formula"),
     [
         pytest.param(
-            pod("a", NEW), (3000.2, 1095), 102, "0.8 x min(256 sequences, 524288 KV tokens / 4096 tokens a request) = 102",
+            pod("a", NEW), (3000.2, 1095), 102,
+            "0.8 x min(256 sequences, 524288 KV tokens / 4096 tokens a request) = 102",
             id="tokens",
         ),
         pytest.param(
-            pod("a", OLD), (3000.2, 1095), 102, "0.8 x min(256 sequences, 524288 KV tokens / 4096 tokens a request) = 102",
+            pod("a", OLD), (3000.2, 1095), 102,
+            "0.8 x min(256 sequences, 524288 KV tokens / 4096 tokens a request) = 102",
             id="blocks before 0.25",
         ),
         pytest.param(
-            pod("a", NEW), (500, 500), 204, "0.8 x min(256 sequences, 524288 KV tokens / 1000 tokens a request) = 204",
+            pod("a", NEW), (500, 500), 204,
+            "0.8 x min(256 sequences, 524288 KV tokens / 1000 tokens a request) = 204",
             id="sequences are the limit",
         ),
         pytest.param(
-            pod("a", NEW), (float("nan"), 5), 51, "0.8 x min(256 sequences, 64 requests of the full context length) = 51",
+            pod("a", NEW), (float("nan"), 5), 51,
+            "0.8 x min(256 sequences, 64 requests of the full context length) = 51",
             id="nothing observed",
         ),
         pytest.param(
