@@ -73,6 +73,7 @@ CATALOGUE: dict[str, str] = {
     "webhook": "An admission webhook refuses, or does not answer.",
     "metric-missing": "The autoscaler has no value for one of its metrics.",
     "concurrency-off": "The declared concurrency of a model is not what its KV cache and its requests amount to.",
+    "memory-incomplete": "What the HPA remembers could not all be seen: a window or a policy may hold a count longer.",
     "autoscaler": "The autoscaler reports a condition that keeps it from scaling.",
     "gpu-operator": "The GPU Operator has not made the GPUs of all nodes usable.",
     "foreign-release": "Somebody else has installed a component that a role would install, or its definitions.",

@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, tuple[str, bool]]] = {
         "Service": ("services", True),
         "Node": ("nodes", False),
         "Pod": ("pods", True),
+        "Event": ("events", True),
     },
     "apps/v1": {"Deployment": ("deployments", True)},
     "policy/v1": {"PodDisruptionBudget": ("poddisruptionbudgets", True)},
@@ -150,6 +151,8 @@ class FakeApi:
         return None
 
     def _answer(self, call: Call) -> Answer:
+        if call.path == "/version":
+            return Answer(200, {"gitVersion": "v1.35.4"})
         if call.path in ("/api", "/apis"):
             return self._discover_all(call.path == "/api")
         if _is_discovery(call.path):
@@ -158,7 +161,8 @@ class FakeApi:
         if ref is None:
             return Answer(404, b"404 page not found")
         if call.method == "GET":
-            return self._get(ref) if ref.name else self._list(ref, call.query)
+            shown = self._get(ref) if ref.name else self._list(ref, call.query)
+            return _scale(shown) if call.path.endswith("/scale") and shown.status == 200 else shown
         if call.headers.get("Content-Type") == "application/json-patch+json":
             return self._json_patch(ref, call)
         return self._delete(ref, call) if call.method == "DELETE" else self._apply(ref, call)
@@ -208,12 +212,14 @@ class FakeApi:
             if (key.api_version, key.kind) == (ref.api_version, ref.kind) and ref.namespace in ("", key.namespace)
         ]
         labels = _selector(query.get("labelSelector"))
-        nodes = _selector(query.get("fieldSelector")).get("spec.nodeName")
+        fields = _selector(query.get("fieldSelector"))
+        nodes, reason = fields.get("spec.nodeName"), fields.get("reason")
         chosen = [
             {key: entry for key, entry in obj.items() if key not in ("apiVersion", "kind")}
             for obj in found
             if labels.items() <= obj["metadata"].get("labels", {}).items()
             and (nodes is None or obj["spec"].get("nodeName") == nodes)
+            and (reason is None or obj.get("reason") == reason)
         ]
         return Answer(200, {"items": chosen or None})
 
@@ -256,6 +262,14 @@ class FakeApi:
                 del self.objects[ref]
             self.on_delete(ref)
         return Answer(200, {"kind": "Status", "status": "Success"})
+
+
+def _scale(shown: Answer) -> Answer:
+    """autoscaling/v1 Scale of a workload."""
+    labels = shown.body["spec"]["selector"]["matchLabels"]
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    spec, count = {"replicas": shown.body["spec"]["replicas"]}, shown.body["status"]["replicas"]
+    return Answer(200, {"kind": "Scale", "spec": spec, "status": {"replicas": count, "selector": selector}})
 
 
 def _parts(path: str) -> list[str]:
