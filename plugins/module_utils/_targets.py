@@ -57,10 +57,7 @@ class Selection:
 class Target:
     """One ScaledObject, its situation, and what could not be seen of that."""
 
-    manifest: Mapping[str, Any]
-    hpa: Optional[Mapping[str, Any]]
     situation: Situation
-    pods: Sequence[str] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -161,7 +158,7 @@ class Reader:
             situation = self._remembering(situation, hpa, _moves(lists, hpa, scaled, wanted))
         if not situation.complete:
             findings.append(_incomplete(scaled))
-        return Target(manifest, hpa, situation, [pod["metadata"]["name"] for pod in pods], tuple(findings))
+        return Target(situation, tuple(findings))
 
     def _scale(
         self, manifest: Mapping[str, Any], scaled: ScaledObject

@@ -50,7 +50,8 @@ def length_queries(model: LlmModel, prometheus: Prometheus, window: str = "1h") 
     """The lengths in tokens that 95 of 100 prompts, and generations, do not exceed; NaN without a request."""
     own = selector(model, prometheus)
     prompt, generation = (
-        f"histogram_quantile(0.95, sum by (le) (rate({metric}{{{own}}}[{window}])))" for metric in (_PROMPT, _GENERATION)
+        f"histogram_quantile(0.95, sum by (le) (rate({metric}{{{own}}}[{window}])))"
+        for metric in (_PROMPT, _GENERATION)
     )
     return prompt, generation
 

@@ -46,9 +46,7 @@ class Flags:
 
     version: str = declare(_VERSION, "Its version.", "1.35")
     tolerance: float = declare(Number(0, 1), "``--horizontal-pod-autoscaler-tolerance``.", 0.1)
-    downscale_stabilization: int = declare(
-        Duration(), "``--horizontal-pod-autoscaler-downscale-stabilization``.", 300
-    )
+    downscale_stabilization: int = declare(Duration(), "``--horizontal-pod-autoscaler-downscale-stabilization``.", 300)
 
     def controller(self) -> Controller:
         """The flags as the algorithm takes them. Scaling to zero is on by default since 1.37."""
@@ -70,7 +68,9 @@ class Given:
     hpa: Optional[Mapping[str, Any]] = declare(
         Tree(), "The manifest of the HPA that KEDA made; it tells the targets of triggers of other types.", None
     )
-    status_replicas: Optional[int] = declare(_COUNT, "Pods that exist; as many as are wanted where it is left out.", None)
+    status_replicas: Optional[int] = declare(
+        _COUNT, "Pods that exist; as many as are wanted where it is left out.", None
+    )
     ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist where it is left out.", None)
     recommendations: tuple[Past, ...] = declare(ListOf(Record(Past)), "What the metrics asked for before.", ())
     events: tuple[Changed, ...] = declare(ListOf(Record(Changed)), "Changes that the HPA made before.", ())
@@ -137,9 +137,7 @@ def _situation(given: Given, scaled: ScaledObject, readings: tuple[Reading, ...]
     )
 
 
-def readings_of(
-    values: Mapping[str, Any], scaled: ScaledObject, path: str, problems: Problems
-) -> tuple[Reading, ...]:
+def readings_of(values: Mapping[str, Any], scaled: ScaledObject, path: str, problems: Problems) -> tuple[Reading, ...]:
     """What each trigger's source answers; every trigger needs a value, and every value a trigger."""
     known = {trigger.label for trigger in scaled.triggers} | {trigger.metric for trigger in scaled.triggers}
     for name in values:

@@ -62,9 +62,7 @@ def step(situation: Situation, hpa: Hpa, polls: bool = True, syncs: bool = True)
 
 def observation(situation: Situation, served: Served) -> Observation:
     """What the HPA sees of a situation."""
-    return Observation(
-        situation.now, situation.spec, situation.status, served.values, situation.ready, situation.pods
-    )
+    return Observation(situation.now, situation.spec, situation.status, served.values, situation.ready, situation.pods)
 
 
 def after(situation: Situation, done: Step, now: int) -> Situation:

@@ -77,9 +77,7 @@ def _scaled(scaled: ScaledObject, wanted: WhatIf, path: str, problems: Problems)
     return replace(scaled, min=low, max=high, triggers=tuple(triggers), behavior=behavior)
 
 
-def _readings(
-    situation: Situation, values: Mapping[str, Any], path: str, problems: Problems
-) -> tuple[Reading, ...]:
+def _readings(situation: Situation, values: Mapping[str, Any], path: str, problems: Problems) -> tuple[Reading, ...]:
     readings = list(situation.readings)
     for name, value in values.items():
         index = _index(name, situation.scaled.triggers, f"{path}.values.{name}", problems)
