@@ -212,14 +212,12 @@ class FakeApi:
             if (key.api_version, key.kind) == (ref.api_version, ref.kind) and ref.namespace in ("", key.namespace)
         ]
         labels = _selector(query.get("labelSelector"))
-        fields = _selector(query.get("fieldSelector"))
-        nodes, reason = fields.get("spec.nodeName"), fields.get("reason")
+        nodes = _selector(query.get("fieldSelector")).get("spec.nodeName")
         chosen = [
             {key: entry for key, entry in obj.items() if key not in ("apiVersion", "kind")}
             for obj in found
             if labels.items() <= obj["metadata"].get("labels", {}).items()
             and (nodes is None or obj["spec"].get("nodeName") == nodes)
-            and (reason is None or obj.get("reason") == reason)
         ]
         return Answer(200, {"items": chosen or None})
 

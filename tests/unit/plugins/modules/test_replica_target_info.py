@@ -138,6 +138,8 @@ def test_calls_are_few_however_many_targets_there_are(ask: Ask) -> None:
         + ["pods"] * 3
     )
     assert all(call.method == "GET" for call in api.calls)
+    fields = [call.query["fieldSelector"] for call in api.calls if call.path.endswith("/events")]
+    assert sorted(fields) == ["reason=ScalingReplicaSet", "reason=SuccessfulRescale"]
     assert sorted(prometheus.asked) == sorted((call, name) for name in names for call in ("query", "query_range"))
 
 
@@ -235,8 +237,12 @@ def test_a_query_that_is_refused_is_refused_to_keda_too(ask: Ask, answer: Any, s
 
 def test_triggers_of_other_types_have_no_value_and_hold_the_count(ask: Ask) -> None:
     api = world(4)
-    queue = {"type": "rabbitmq", "name": "queue", "metadata": {"threshold": "5"}}
+    queue = {"type": "rabbitmq", "name": "queue", "metadata": {"queueName": "prompts", "value": "5"}}
     api.add(scaled_object(triggers=[*scaled_object()["spec"]["triggers"], queue]))
+    target = {"type": "AverageValue", "averageValue": "5"}
+    metric = {"external": {"metric": {"name": "s1-rabbitmq-prompts"}, "target": target}}
+    made = {"namespace": "inference", "name": "keda-hpa-llama", "creationTimestamp": ago(86400)}
+    api.add({**observed.hpa(spec={"metrics": [metric]}), "metadata": made})
     found = ask(api, steady(5), what_if={"values": {"queue": 40}})
     (target,) = found["targets"]
     assert (target["desired"], target["what_if"]["desired"]) == (4, 8)
@@ -362,15 +368,15 @@ def test_a_prometheus_that_does_not_answer_is_one_line(ask: Ask, answer: Any, ms
     assert found["failed"] and found["msg"].startswith(begins) and msg in found["msg"] and "\n" not in found["msg"]
 
 
-def test_a_scaled_object_that_keda_refuses_is_named(ask: Ask) -> None:
+def test_a_scaled_object_that_cannot_work_is_named_and_the_others_are_decided(ask: Ask) -> None:
     api = world(4, "llama", "qwen")
     broken = scaled_object("qwen")
     broken["spec"]["triggers"][0]["metadata"]["threshold"] = "0"
     api.add(broken)
-    found = ask(api, steady(5))
-    assert found["failed"] and found["msg"].startswith(
-        "ScaledObject inference/qwen spec.triggers[0].metadata.threshold: "
-    )
+    found = ask(api, steady(26), query="[].desired")
+    begins = "ScaledObject inference/qwen spec.triggers[0].metadata.threshold: is 0, and must be above 0"
+    assert found["failed"] and found["msg"].startswith(begins) and "\n" not in found["msg"]
+    assert [target["name"] for target in found["targets"]] == ["llama"] and found["selected"] == [6]
 
 
 def test_a_workload_that_is_not_there_is_named(ask: Ask) -> None:
