@@ -163,7 +163,7 @@ def _live(
             kind = TargetType(target["type"])
             quantity = target["averageValue" if kind is TargetType.AVERAGE_VALUE else "value"]
             return name, int(parse_quantity(str(quantity)) * 1000), kind
-    names = ((obj.get("status") or {}).get("externalMetricNames") or []) if "scalingModifiers" in _advanced(obj) else []
+    names = ((obj.get("status") or {}).get("externalMetricNames") or []) if _advanced(obj).get("scalingModifiers") else []
     return next(((name, 0, TargetType.AVERAGE_VALUE) for name in names if name.startswith(prefix)), None)
 
 
