@@ -86,8 +86,11 @@ def parse_formula(text: str, names: Iterable[str]) -> Formula:
     if node.kind in ("bool", "nil"):
         raise FormulaError(f"gives {'a condition' if node.kind == 'bool' else 'nil'}, which is no number")
     formula = Formula(text, tuple(dict.fromkeys(parser.used)), node.run)
-    # KEDA tries each formula like this before it takes it (scaledobject_webhook.go).
-    formula.evaluate(dict.fromkeys(names, -1.0))
+    try:
+        formula.evaluate(dict.fromkeys(parser.used, -1.0))
+    except FormulaError as error:
+        # validateScalingModifiersFormula in apis/keda/v1alpha1/scaledobject_webhook.go
+        raise FormulaError(f"{error} while each trigger is -1, as KEDA tries it") from error
     return formula
 
 
