@@ -122,6 +122,10 @@ def test_a_formula_is_read_with_its_target() -> None:
     assert whole.whole
 
 
+def test_the_empty_modifiers_that_keda_writes_itself_are_none() -> None:
+    assert parse_scaled_object(scaled(spec(advanced={"scalingModifiers": {}}))).modifiers is None
+
+
 @pytest.mark.parametrize("target", ["5.0", "5e0"])
 def test_a_target_counts_as_whole_only_where_go_parses_an_integer(target: str) -> None:
     read = parse_scaled_object(scaled(modified(target=target))).modifiers
