@@ -12,7 +12,19 @@ from typing import Any, Optional
 from ._prometheus import MAX_POINTS
 from ._targets import Reader, Selection, Target
 from .errors import InvalidInput
-from .fleet.fields import INVALID, NAMESPACE, OBJECT_NAME, Duration, FieldType, Number, Problems, Record, Text, declare
+from .fleet.fields import (
+    INVALID,
+    NAMESPACE,
+    OBJECT_NAME,
+    Duration,
+    FieldType,
+    Number,
+    Problems,
+    Record,
+    Text,
+    Tree,
+    declare,
+)
 from .scaling.data import course_data, decision_data
 from .scaling.decision import Decision, Situation
 from .scaling.explain import explain
@@ -20,10 +32,12 @@ from .scaling.keda.types import ScaledObject
 from .scaling.offline import situation_of
 from .scaling.replay import Course, looks_of, replay
 from .scaling.target import decide
-from .scaling.what_if import Change, Configuration, apply_change, configured
+from .scaling.what_if import changed
 
 _HOUR_S = 3600
 _LABELS = Text(r"[A-Za-z0-9_./!=(), -]+", "a label selector such as app=llama,tier!=test")
+#: What a replay takes from the past.
+_OF_NOW = ("values", "replicas")
 _SELECTION: dict[str, FieldType] = {"namespace": NAMESPACE, "name": OBJECT_NAME, "label_selector": _LABELS}
 
 
@@ -31,7 +45,7 @@ _SELECTION: dict[str, FieldType] = {"namespace": NAMESPACE, "name": OBJECT_NAME,
 class History:
     """A replay of real metrics. ``step`` and ``start_up`` are in seconds."""
 
-    proposed: Configuration = declare(Record(Configuration), "The configuration to compare with.")
+    proposed: Mapping[str, Any] = declare(Tree(), "The configuration to compare with, as in C(what_if).")
     hours: float = declare(Number(0.05, 24 * 28), "For how many hours up to now.", 24.0)
     step: int = declare(Duration(15, 600), "Time between two samples; more hours need a longer one.", 15)
     start_up: int = declare(Duration(0, 4 * _HOUR_S), "How long a new replica takes to be ready.", 0)
@@ -48,7 +62,7 @@ class Options:
 
     selection: Optional[Selection]
     given: Sequence[Target]
-    what_if: Optional[Change]
+    what_if: Optional[Mapping[str, Any]]
     history: Optional[History]
 
 
@@ -60,14 +74,13 @@ def parse_options(params: Mapping[str, Any]) -> Options:
     if given is not None and params["history"] is not None:
         problems.add("history", "needs the Prometheus of a cluster", "Leave out given.")
     targets = [] if given is None else _given(given, problems)
-    what_if = _record(Change, params["what_if"], "what_if", problems)
-    history = _record(History, params["history"], "history", problems)
+    history = _history_of(params["history"], problems)
     if history is not None and history.seconds // history.step > MAX_POINTS:
         fix = f"Set history.step to {-(-history.seconds // MAX_POINTS)}s or more."
         problems.add("history.hours", f"makes more than the {MAX_POINTS} points that Prometheus answers with", fix)
     if problems.findings:
         raise InvalidInput(problems.findings)
-    return Options(selection, targets, what_if, history)
+    return Options(selection, targets, params["what_if"], history)
 
 
 def _selection(params: Mapping[str, Any], problems: Problems) -> Optional[Selection]:
@@ -87,18 +100,25 @@ def _given(given: Any, problems: Problems) -> list[Target]:
     """The situations that are written down."""
     entries = given if isinstance(given, list) else [given]
     targets = []
+    if not entries:
+        problems.add("given", "is empty", "Give a situation, or leave it out.")
     for index, entry in enumerate(entries):
         path = f"given[{index}]" if isinstance(given, list) else "given"
         try:
-            targets.append(Target(entry["scaled_object"], entry.get("hpa"), situation_of(entry, path)))
+            targets.append(Target(situation_of(entry, path)))
         except InvalidInput as error:
             problems.findings.extend(error.findings)
     return targets
 
 
-def _record(kind: type[Any], value: Any, path: str, problems: Problems) -> Any:
-    parsed = None if value is None else Record(kind).parse(value, path, problems)
-    return None if parsed is INVALID else parsed
+def _history_of(value: Any, problems: Problems) -> Optional[History]:
+    history = None if value is None else Record(History).parse(value, "history", problems)
+    if history is None or history is INVALID:
+        return None
+    for key in _OF_NOW:
+        if key in history.proposed:
+            problems.add(f"history.proposed.{key}", "does nothing in a replay", "Leave it to what_if.")
+    return history if isinstance(history, History) else None
 
 
 def answer(target: Target, options: Options, reader: Optional[Reader]) -> dict[str, Any]:
@@ -107,8 +127,8 @@ def answer(target: Target, options: Options, reader: Optional[Reader]) -> dict[s
     decision = decide(situation)
     result = {"namespace": decision.namespace, "name": decision.name, **_decided(situation, decision)}
     if options.what_if is not None:
-        changed = apply_change(situation, target.manifest, target.hpa, options.what_if, "what_if")
-        result["what_if"] = _decided(changed, decide(changed))
+        other = changed(situation, options.what_if)
+        result["what_if"] = _decided(other, decide(other))
     if options.history is not None and reader is not None:
         result["history"] = _history(target, options.history, reader)
     return result
@@ -125,7 +145,7 @@ def _decided(situation: Situation, decision: Decision) -> dict[str, Any]:
 
 def _history(target: Target, history: History, reader: Reader) -> dict[str, Any]:
     situation = target.situation
-    proposed = configured(target.manifest, target.hpa, situation.scaled, history.proposed, "history.proposed")
+    proposed = changed(situation, history.proposed, "history.proposed").scaled
     start = reader.now - history.seconds
     series = reader.series(situation.scaled, start, reader.now, history.step)
     looks = list(looks_of(series, start, reader.now, history.step))

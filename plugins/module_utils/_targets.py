@@ -19,8 +19,8 @@ from ._prometheus import instant_query, range_query
 from .errors import ClusterError, InvalidInput, QueryRefused
 from .findings import Finding, Severity
 from .fleet.types import Prometheus
+from .keda_metadata import hpa_name
 from .objects.meta import Ref
-from .readiness.scalers import hpa_name
 from .scaling.decision import Situation
 from .scaling.hpa.types import SECOND, Controller
 from .scaling.keda.parse import parse_scaled_object
@@ -57,10 +57,7 @@ class Selection:
 class Target:
     """One ScaledObject, its situation, and what could not be seen of that."""
 
-    manifest: Mapping[str, Any]
-    hpa: Optional[Mapping[str, Any]]
     situation: Situation
-    pods: Sequence[str] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -83,21 +80,19 @@ class Reader:
     now: int
     controller: Controller = field(default_factory=Controller)
 
-    def targets(self, selection: Selection) -> list[Target]:
-        """Every target that is selected. Raises InvalidInput with what is wrong with any of them."""
+    def targets(self, selection: Selection) -> tuple[list[Target], list[Finding]]:
+        """Every target that is selected, and what is wrong with those of which the algorithm can make nothing."""
         lists = self._lists(selection)
         self.controller = self._controller()
-        parsed: list[tuple[Mapping[str, Any], Optional[Mapping[str, Any]], ScaledObject]] = []
+        parsed: list[tuple[ScaledObject, Mapping[str, Any], Optional[Mapping[str, Any]]]] = []
         problems: list[Finding] = []
         for manifest in lists.scaled:
             hpa = lists.hpas.get(hpa_name(manifest))
             try:
-                parsed.append((manifest, hpa, parse_scaled_object(manifest, hpa)))
+                parsed.append((parse_scaled_object(manifest, hpa), manifest, hpa))
             except InvalidInput as error:
                 problems += error.findings
-        if problems:
-            raise InvalidInput(problems)
-        return self.cluster.in_parallel(lambda entry: self._target(lists, *entry), parsed)
+        return self.cluster.in_parallel(lambda entry: self._target(lists, *entry), parsed), problems
 
     def _lists(self, selection: Selection) -> _Lists:
         namespace = selection.namespace
@@ -141,7 +136,7 @@ class Reader:
         return Controller(minor, scale_to_zero=minor >= 37)
 
     def _target(
-        self, lists: _Lists, manifest: Mapping[str, Any], hpa: Optional[Mapping[str, Any]], scaled: ScaledObject
+        self, lists: _Lists, scaled: ScaledObject, manifest: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]
     ) -> Target:
         scale, pods = self._scale(manifest, scaled)
         readings, findings = self._readings(scaled)
@@ -161,7 +156,7 @@ class Reader:
             situation = self._remembering(situation, hpa, _moves(lists, hpa, scaled, wanted))
         if not situation.complete:
             findings.append(_incomplete(scaled))
-        return Target(manifest, hpa, situation, [pod["metadata"]["name"] for pod in pods], tuple(findings))
+        return Target(situation, tuple(findings))
 
     def _scale(
         self, manifest: Mapping[str, Any], scaled: ScaledObject

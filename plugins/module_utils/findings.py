@@ -67,6 +67,7 @@ CATALOGUE: dict[str, str] = {
     "override-ended": "The time of a recorded decision is over: the declared bounds hold again.",
     "override-invalid": "A recorded decision cannot be read, and the declared bounds hold.",
     "override-beyond-pools": "A recorded decision asks for more replicas than the pools of the model can hold.",
+    "plan-outdated": "A plan to scale is too old, or the cluster has moved on since it was made.",
     "decision-dropped": "An autoscaler that is deleted carried a recorded decision, or a pause, of a person.",
     "starting": "A container runs and does not answer its startup probe yet.",
     "quota": "A quota or an admission rule refuses the pods of a workload.",

@@ -22,6 +22,8 @@ description:
     from the metrics in Prometheus, and C(complete) is false where these do not reach back.
   - Flags of the kube-controller-manager cannot be read. Its tolerance is taken to be 10 %, its window for scaling down
     5 minutes, and its period 15 s, which are the usual ones. O(given) takes others.
+  - Fails where a ScaledObject cannot work, or has a trigger of type C(cpu) or C(memory). The others are in the result
+    all the same.
 options:
   cluster:
     description:
@@ -143,7 +145,7 @@ findings:
   sample: []
 targets:
   description: What is decided next for each target, by name.
-  returned: success
+  returned: success, and where only some ScaledObjects are refused
   type: list
   elements: dict
   contains:
@@ -199,7 +201,7 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._module import connect, report, require, require_client, run
+from ..module_utils._module import connect, fail, report, require, require_client, run
 from ..module_utils._replicas import answer, parse_options, summary
 from ..module_utils._targets import Reader
 from ..module_utils.errors import InvalidInput
@@ -230,19 +232,20 @@ OPTIONS = {
 def replica_target_info(module: AnsibleModule) -> dict[str, Any]:
     """Answer for every target. Raises InvalidInput and ClusterError."""
     options, expression = parse_options(module.params), _expression(module)
-    reader, targets = None, options.given
-    if options.selection is not None:
-        reader = _reader(module)
-        targets = reader.targets(options.selection)
+    reader = _reader(module) if options.selection is not None else None
+    targets, refused = reader.targets(options.selection) if reader and options.selection else (options.given, [])
     results = [answer(target, options, reader) for target in targets]
     findings = errors_first(finding for target in targets for finding in target.findings)
+    selected = {} if expression is None else {"selected": _select(expression, results)}
+    if refused:
+        fail(module, InvalidInput(refused), report(module, findings), {"targets": results, **selected})
     return {
         "changed": False,
         "verdict": verdict_of(findings).value,
         "msg": summary(results),
         "findings": report(module, findings),
         "targets": results,
-        **({} if expression is None else {"selected": _select(expression, results)}),
+        **selected,
     }
 
 

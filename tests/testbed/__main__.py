@@ -41,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         if run is _build:
             command.add_argument("--export", type=Path, metavar="DIR", help=f"copy all to DIR, for ${build.PREBUILT}")
         if run is _lock:
-            command.add_argument("component", choices=[component.name for component in versions.COMPONENTS])
+            own = [component.name for component in versions.COMPONENTS if not component.within]
+            command.add_argument("component", choices=own)
     return parser
 
 

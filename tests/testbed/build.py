@@ -18,7 +18,7 @@ from pathlib import Path
 
 from testbed import cache, versions
 from testbed.toolchain import go_environment
-from testbed.versions import COMPONENTS, Component
+from testbed.versions import COMPONENTS, Binary, Component
 
 PREBUILT = "GPUFLEET_BED_BIN"
 """Environment variable: a directory that ``export`` wrote, used instead of building."""
@@ -48,7 +48,7 @@ def export(target: Path) -> None:
 def module_directory(component: Component) -> Path:
     """Where the component's ``go.mod`` is: in ``components/next`` when it differs from that of the current versions."""
     usual = component in versions.components(versions.CURRENT)
-    return (MODULES if usual else MODULES / versions.NEXT.name) / component.name
+    return (MODULES if usual else MODULES / versions.NEXT.name) / (component.within or component.name)
 
 
 def cache_key(component: Component) -> str:
@@ -57,7 +57,15 @@ def cache_key(component: Component) -> str:
     digest = hashlib.sha256(repr((component, versions.GO, _FLAGS)).encode())
     for name in ("go.mod", "go.sum"):
         digest.update((directory / name).read_bytes())
+    for binary in component.binaries if component.within else ():
+        for source in _sources(binary):
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _sources(binary: Binary) -> list[Path]:
+    """Our own Go files. Given by name to the compiler, they need be in no module of their own."""
+    return sorted((MODULES.parent.parent / binary.package).glob("*.go"))
 
 
 def _directories() -> dict[str, Path]:
@@ -91,7 +99,8 @@ def _build_missing(entries: dict[str, Path]) -> None:
 def _build(component: Component, target: Path, progress: _Progress) -> None:
     for binary in component.binaries:
         progress.begin(f"{binary.name} {component.version}")
-        _go(component, "build", *_FLAGS, *_link_flags(component), "-o", str(target / binary.name), binary.package)
+        what = map(str, _sources(binary)) if component.within else [binary.package]
+        _go(component, "build", *_FLAGS, *_link_flags(component), "-o", str(target / binary.name), *what)
         progress.end()
     source = json.loads(_go(component, "mod", "download", "-json", component.module))["Dir"]
     (target / "manifests").mkdir()

@@ -83,7 +83,8 @@ class Component:
     ``replaces_of`` names the module whose ``replace`` lines the component needs to compile; those that point
     to a directory of its repository take ``staging`` as their version. ``manifests`` are globs of files in
     the component's module that go next to the executables: its CustomResourceDefinitions. A component without
-    executables is there for these alone, and nothing of its module's own dependencies is fetched.
+    executables is there for these alone, and nothing of its module's own dependencies is fetched. ``within`` names the
+    component whose ``go.mod`` this one is built with: its packages are directories of our own Go files, below ``tests``.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Component:
     replaces: bool = False
     staging: str = ""
     manifests: tuple[str, ...] = ()
+    within: str = ""
 
 
 def _kubernetes(version: str) -> Component:
@@ -167,6 +169,13 @@ def components(of: Versions) -> tuple[Component, ...]:
             f"v{of.karpenter_azure}",
             (),
             manifests=("pkg/apis/crds/*.yaml",),
+        ),
+        Component(
+            "hpa-oracle",
+            "k8s.io/kubernetes",
+            f"v{of.kubernetes}",
+            (Binary("hpa-oracle", "oracle/hpa"),),
+            within="kubernetes",
         ),
         _prometheus(of.prometheus),
         _keda(of.keda),

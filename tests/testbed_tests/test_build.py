@@ -39,7 +39,7 @@ def test_go_sum_pins_the_content(component: Component) -> None:
 @by_name
 def test_every_executable_is_a_tool_of_its_module(component: Component) -> None:
     pinned = (build.module_directory(component) / "go.mod").read_text()
-    for binary in component.binaries:
+    for binary in () if component.within else component.binaries:
         assert re.search(rf"^(tool |\t){re.escape(binary.package)}$", pinned, re.MULTILINE), binary.name
 
 
@@ -65,6 +65,16 @@ def test_the_cache_key_follows_everything_that_decides_the_bytes(monkeypatch: py
     monkeypatch.setattr(versions, "GO", "1.0")
     keys.add(build.cache_key(component))
     assert len(keys) == 3
+
+
+def test_the_cache_key_follows_go_files_of_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    component = next(each for each in COMPONENTS if each.within)
+    source = tmp_path / "main.go"
+    source.write_text("package main")
+    monkeypatch.setattr(build, "_sources", lambda binary: [source])
+    before = build.cache_key(component)
+    source.write_text("package main // edited")
+    assert build.cache_key(component) != before
 
 
 def test_prebuilt_executables_are_taken_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

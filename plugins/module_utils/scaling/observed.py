@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Optional
 
 from .decision import Situation
 from .hpa.sync import evaluate
-from .hpa.types import SECOND, Controller, Memory, Observation, ScaleEvent
+from .hpa.types import SECOND, Controller, Memory, Observation, ScaleEvent, TargetType
 from .keda.generated import to_hpa
 from .keda.serve import serve
 from .keda.types import KedaMemory, Reading, ScaledObject
@@ -101,10 +101,13 @@ def recall(
 ) -> Situation:
     """The situation with what its HPA remembers, if it synced all the time since ``start``, in seconds.
 
-    ``series`` are those of each trigger, the value by time. It is complete if all that decides was seen.
+    ``series`` are those of each trigger, the value by time. It is complete if all that decides was seen; which pods
+    were ready, by which a metric of type Value is multiplied, is only known while nothing moves.
     """
     scaled, now = situation.scaled, situation.now // SECOND
-    hpa, memory, keda, whole = to_hpa(scaled), Memory(), KedaMemory(), moves.whole
+    hpa, memory, keda = to_hpa(scaled), Memory(), KedaMemory()
+    still = situation.ready == situation.spec and all(move.at < start * SECOND for move in moves.moves)
+    whole = moves.whole and (still or all(metric.type is TargetType.AVERAGE_VALUE for metric in hpa.metrics))
     for at in range(start, now, PERIOD):
         readings = tuple(reading_at(one, at) for one in series)
         count = moves.count_at(at * SECOND, situation.spec)

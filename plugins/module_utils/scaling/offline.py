@@ -68,8 +68,10 @@ class Given:
     hpa: Optional[Mapping[str, Any]] = declare(
         Tree(), "The manifest of the HPA that KEDA made; it tells the targets of triggers of other types.", None
     )
-    status_replicas: Optional[int] = declare(_COUNT, "Pods that exist; as many as are wanted if left out.", None)
-    ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist if left out.", None)
+    status_replicas: Optional[int] = declare(
+        _COUNT, "Pods that exist; as many as are wanted where it is left out.", None
+    )
+    ready: Optional[int] = declare(_COUNT, "Pods that are ready; all that exist where it is left out.", None)
     recommendations: tuple[Past, ...] = declare(ListOf(Record(Past)), "What the metrics asked for before.", ())
     events: tuple[Changed, ...] = declare(ListOf(Record(Changed)), "Changes that the HPA made before.", ())
     last_active: Optional[int] = declare(Duration(), "How long ago a trigger was active last.", None)

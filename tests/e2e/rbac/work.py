@@ -54,6 +54,7 @@ def converge(fleet: Fleet, bed: Bed, api: Api) -> None:
     prune = [{**apply_task(component, pools=[], models=[], prune=True), "check_mode": True} for component in COMPONENTS]
     with _node_of(api, declaration.POOL):
         fleet.run(_play((), _wait_task(), *prune))
+    fleet.run(_play((), _scale_task()))
 
 
 def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
@@ -87,6 +88,13 @@ def _wait_task() -> Json:
     keys = ("api_version", "kind", "namespace", "name")
     refs = [dict(zip(keys, entry, strict=True)) for entry in wanted]
     return {"gpufleet.llm.wait_for": {"cluster": "{{ gpufleet_cluster }}", "objects": refs, "timeout": "1s"}}
+
+
+def _scale_task() -> Json:
+    """Other bounds for the model that is autoscaled, which an Event tells."""
+    bounds = {"min": 3, "max": 4, "for": "1h", "who": "e2e", "why": "rights"}
+    declared = {name: f"{{{{ gpufleet_{name} }}}}" for name in ("cluster", "pools", "models")}
+    return {"gpufleet.llm.scale_override": {**declared, "model": declaration.MODEL, **bounds}}
 
 
 def _unschedulable(api: Api) -> bool:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from e2e.observed import Event
-from e2e.replicas.script import LABEL, Script
+from e2e.replicas.script import LABEL, TIMEOUT_S, Script
 from e2e.replicas.stage import Played
 from testbed.api import Json
 from testbed.audit import Call
@@ -22,6 +23,7 @@ from testbed.standins.prometheus_script import Answer, Asked
 _CONTROLLER, _KEDA = "kube-controller-manager", "keda"
 _SCALE = "apps/deployments/scale"
 _HPA = "autoscaling/horizontalpodautoscalers"
+_SCALED_OBJECT = "keda.sh/scaledobjects"
 _METRIC = "external.metrics.k8s.io/"
 #: Asked once more after a failure (GetMetricsAndActivityForScaler of KEDA 2.20, pkg/scaling/cache/scalers_cache.go).
 _TRIES = 2
@@ -71,6 +73,14 @@ class HpaWritten:
 
 
 @dataclass(frozen=True)
+class StatusWritten:
+    """The status of the ScaledObject is another one from now on."""
+
+    time: float
+    status: Json
+
+
+@dataclass(frozen=True)
 class Edited:
     """The test wrote the ScaledObject."""
 
@@ -85,7 +95,7 @@ class Restarted:
     time: float
 
 
-Happening = Sync | Poll | Scaled | HpaWritten | Edited | Restarted
+Happening = Sync | Poll | Scaled | HpaWritten | StatusWritten | Edited | Restarted
 
 
 class Record:
@@ -100,6 +110,10 @@ class Record:
         found: list[Happening] = [*syncs, *self._journal.polls(), *self._by_keda(calls), Restarted(played.restart)]
         found += [Edited(each.time, each.object) for each in played.objects[script.name]]
         self.happenings = sorted(found, key=lambda each: each.time)
+
+    @property
+    def start(self) -> float:
+        return self._played.start
 
     def pods_at(self, time: float) -> tuple[int, int]:
         """How many pods there were, and how many of them Running and Ready."""
@@ -145,6 +159,8 @@ class Record:
                 yield Scaled(call.received, call.body["spec"].get("replicas", 0))
             elif call.resource == _HPA:
                 yield HpaWritten(call.ended, None if call.verb == "delete" else call.answer)
+            elif call.resource == f"{_SCALED_OBJECT}/status" and call.answer:
+                yield StatusWritten(call.ended, call.answer["status"])
 
 
 class _Journal:
@@ -159,7 +175,7 @@ class _Journal:
         found: dict[str, Answer] = {}
         for query in {each.query for each in self._open}:
             tries = [each for each in self._open if each.query == query and call.received <= each.time <= call.ended]
-            counted = tries[: _TRIES if tries and failed(tries[0].answer) else 1]
+            counted = tries[: _TRIES if tries and lost(tries[0].answer) else 1]
             if counted:
                 found[query] = counted[-1].answer
                 self._open = [each for each in self._open if each not in counted]
@@ -176,9 +192,11 @@ class _Journal:
         return [Poll(group[-1].time, {each.query: each.answer for each in group}) for group in groups]
 
 
-def failed(answer: Answer) -> bool:
-    """Whether KEDA asks again."""
-    return len(answer.series) != 1 or answer.status != 200 or answer.delay_s > 0 or answer.series[0] - answer.series[0] != 0
+def lost(answer: Answer | None) -> bool:
+    """Whether it is no single number in time; KEDA then asks once more."""
+    if answer is None or answer.error is not None or len(answer.series) != 1:
+        return True
+    return answer.delay_s > TIMEOUT_S or not isfinite(answer.series[0])
 
 
 def _retries(calls: Sequence[Call]) -> bool:

@@ -15,8 +15,10 @@ NAMESPACE = "scripts"
 #: The label by which pods find their node, and tests the pods of a script.
 LABEL = "example.com/script"
 #: So rare that KEDA only serves the HPA, whose every sync asks.
-_RARELY_S = 3600
+RARELY_S = 3600
 _MANY = "1000"
+#: How long KEDA waits for Prometheus.
+TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Script:
                 "scaleTargetRef": {"name": self.name},
                 "minReplicaCount": 1,
                 "maxReplicaCount": 10,
-                "pollingInterval": _RARELY_S,
+                "pollingInterval": RARELY_S,
                 "triggers": [self._trigger(name, address) for name in self.triggers],
                 **self.spec,
             },
@@ -89,7 +91,7 @@ class Script:
     def _trigger(self, name: str, address: str) -> Json:
         own = dict(self.triggers[name])
         metadata = {"serverAddress": address, "query": self.query(name), "threshold": "5", "ignoreNullValues": "false"}
-        metadata["timeout"] = "500"
+        metadata["timeout"] = f"{TIMEOUT_S * 1000:.0f}"
         return {"type": "prometheus", "name": name, **own, "metadata": {**metadata, **own.get("metadata", {})}}
 
     def node(self) -> Json:

@@ -98,7 +98,8 @@ class _Token(NamedTuple):
 
 
 def _tokens(text: str) -> list[_Token]:
-    tokens, at = [], 0
+    tokens: list[_Token] = []
+    at = 0
     while True:
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
         if at == len(text):
@@ -145,9 +146,8 @@ class _Parser:
         token = self._token
         if token.text in _KEYWORDS:
             return FormulaError(f"{token.text!r} {_UNSUPPORTED}", token.position)
-        return FormulaError(
-            f"{token.text!r} is unexpected{more}" if token.text else f"it ends too early{more}", token.position
-        )
+        what = f"{token.text!r} is unexpected" if token.text else "it ends too early"
+        return FormulaError(f"{what}{more}", token.position)
 
     def _expression(self, precedence: int) -> Node:
         self._open += 1

@@ -47,9 +47,8 @@ def parse_scaled_object(obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]
     problems = Problems()
     metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
     if not isinstance(metadata, Mapping) or obj.get("kind") != "ScaledObject" or not metadata.get("name"):
-        problems.add(
-            "kind", "is not a ScaledObject with a name", "Give the whole object, as kubectl get -o yaml shows it."
-        )
+        fix = "Give the whole object, as kubectl get -o yaml shows it."
+        problems.add("kind", "is not a ScaledObject with a name", fix)
         raise InvalidInput(problems.findings)
     spec = _SPEC.parse(obj.get("spec"), "spec", problems)
     scaled = None if spec is INVALID else _scaled_object(obj, spec, hpa, problems)
@@ -89,16 +88,12 @@ def _scaled_object(
 def _check_counts(spec: Spec, problems: Problems) -> None:
     low, high, idle = spec.minReplicaCount, spec.maxReplicaCount, spec.idleReplicaCount
     if low is not None and max(low, 1) > high:
-        problems.add(
-            "spec.minReplicaCount", f"is {low}, above maxReplicaCount {high}", "Raise the one or lower the other."
-        )
+        message = f"is {low}, above maxReplicaCount {high}"
+        problems.add("spec.minReplicaCount", message, "Lower the one or raise the other.")
     # CheckReplicaCountBoundsAreValid: a minimum of 0 that is written counts as 1 here.
     if idle is not None and idle >= (0 if low is None else max(low, 1)):
-        problems.add(
-            "spec.idleReplicaCount",
-            f"is {idle}, not below minReplicaCount {low or 0}",
-            "Lower it, or raise minReplicaCount.",
-        )
+        message = f"is {idle}, not below minReplicaCount {low or 0}"
+        problems.add("spec.idleReplicaCount", message, "Lower the one or raise the other.")
 
 
 def _triggers(
@@ -143,9 +138,8 @@ def _other(
     """A trigger whose source nothing here knows: its metric is that of the HPA whose name begins with its index."""
     path, metric, target, kind = f"spec.triggers[{index}]", "", 0, trigger.metricType
     if trigger.type in _RESOURCES:
-        problems.add(
-            f"{path}.type", f"{trigger.type} is read by the HPA from each pod, which is not supported", "Remove it."
-        )
+        message = f"is {trigger.type}, which the HPA reads from each pod: this is not supported"
+        problems.add(f"{path}.type", message, "Leave that trigger out.")
     elif trigger.useCachedMetrics and trigger.type == "cron":
         problems.add(f"{path}.useCachedMetrics", "is not supported by KEDA for cron", "Remove it.")
     else:
@@ -159,7 +153,7 @@ def _other(
 def _live(
     index: int, obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]
 ) -> Optional[tuple[str, int, TargetType]]:
-    """Name, target and type of the metric of a trigger in the HPA; with a formula the HPA has none, and no target counts."""
+    """Name, target and type of the metric of a trigger in the HPA. With a formula it has none, and no target counts."""
     prefix = f"s{index}-"
     for entry in ((hpa or {}).get("spec") or {}).get("metrics") or []:
         external = entry.get("external") or {}
@@ -169,7 +163,7 @@ def _live(
             kind = TargetType(target["type"])
             quantity = target["averageValue" if kind is TargetType.AVERAGE_VALUE else "value"]
             return name, int(parse_quantity(str(quantity)) * 1000), kind
-    names = ((obj.get("status") or {}).get("externalMetricNames") or []) if "scalingModifiers" in _advanced(obj) else []
+    names = ((obj.get("status") or {}).get("externalMetricNames") or []) if _advanced(obj).get("scalingModifiers") else []
     return next(((name, 0, TargetType.AVERAGE_VALUE) for name in names if name.startswith(prefix)), None)
 
 
@@ -208,12 +202,11 @@ def _modifiers(spec: Spec, problems: Problems) -> Optional[Modifiers]:
 
 def _pauses(obj: Mapping[str, Any]) -> Pauses:
     replicas = annotations_of(obj).get(PAUSED_REPLICAS)
+    count = re.fullmatch(r"\+?[0-9]{1,9}", str(replicas), re.ASCII)
     return Pauses(
         everything=replicas is not None or is_set(obj, PAUSED),
         # KEDA stops for any value, and sets a count only where it is one.
-        replicas=int(replicas)
-        if replicas is not None and re.fullmatch(r"[+]?[0-9]{1,9}", replicas, re.ASCII)
-        else None,
+        replicas=int(count.group()) if count else None,
         scale_in=is_set(obj, PAUSED_SCALE_IN),
         scale_out=is_set(obj, PAUSED_SCALE_OUT),
     )

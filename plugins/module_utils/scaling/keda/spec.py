@@ -115,6 +115,13 @@ class ModifiersSpec:
     metricType: TargetType = declare(Choice(TargetType), "", TargetType.AVERAGE_VALUE)
 
 
+class ModifiersField(Record):
+    """KEDA itself writes an empty one into every ScaledObject that has ``advanced``: that is none."""
+
+    def parse(self, value: Any, path: str, problems: Problems) -> Any:
+        return None if value == {} else super().parse(value, path, problems)
+
+
 @dataclass(frozen=True)
 class HpaConfig:
     """spec.advanced.horizontalPodAutoscalerConfig."""
@@ -129,7 +136,7 @@ class Advanced:
 
     restoreToOriginalReplicaCount: bool = declare(Flag(), "", False)
     horizontalPodAutoscalerConfig: HpaConfig = declare(Record(HpaConfig), "", HpaConfig())
-    scalingModifiers: Optional[ModifiersSpec] = declare(Record(ModifiersSpec), "", None)
+    scalingModifiers: Optional[ModifiersSpec] = declare(ModifiersField(ModifiersSpec), "", None)
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ class PrometheusMetadata:
 
 @dataclass(frozen=True)
 class TriggerSpec:
-    """An entry of spec.triggers. ``metadata`` are those of a prometheus trigger, and a dictionary for any other type."""
+    """An entry of spec.triggers. ``metadata`` is PrometheusMetadata or, for any other type, a dictionary."""
 
     type: str = declare(_TEXT, "")
     metadata: Any = declare(Tree(), "", factory=dict)

@@ -9,17 +9,24 @@ a missing namespace is a 404, fields have owners.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ansible_collections.gpufleet.llm.plugins.module_utils._cluster import Cluster
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref, ref_of
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.ownership import Conflict, Owned, value
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.ownership import (
+    Conflict,
+    Owned,
+    leaves,
+    remove,
+    value,
+)
 
 #: Kind -> plural name and whether it is namespaced, by API version.
 KINDS: dict[str, dict[str, tuple[str, bool]]] = {
@@ -34,6 +41,7 @@ KINDS: dict[str, dict[str, tuple[str, bool]]] = {
     "apps/v1": {"Deployment": ("deployments", True)},
     "policy/v1": {"PodDisruptionBudget": ("poddisruptionbudgets", True)},
     "scheduling.k8s.io/v1": {"PriorityClass": ("priorityclasses", False)},
+    "events.k8s.io/v1": {"Event": ("events", True)},
     "autoscaling/v2": {"HorizontalPodAutoscaler": ("horizontalpodautoscalers", True)},
     "karpenter.sh/v1": {"NodePool": ("nodepools", False)},
     "karpenter.kwok.sh/v1alpha1": {"KWOKNodeClass": ("kwoknodeclasses", False)},
@@ -161,10 +169,13 @@ class FakeApi:
         if ref is None:
             return Answer(404, b"404 page not found")
         if call.method == "GET":
-            shown = self._get(ref) if ref.name else self._list(ref, call.query)
-            return _scale(shown) if call.path.endswith("/scale") and shown.status == 200 else shown
+            return self._get(ref) if ref.name else self._list(ref, call.query)
+        if call.method == "POST":
+            return self._create(ref, call)
         if call.headers.get("Content-Type") == "application/json-patch+json":
             return self._json_patch(ref, call)
+        if call.headers.get("Content-Type") == "application/merge-patch+json":
+            return self._merge(ref, call)
         return self._delete(ref, call) if call.method == "DELETE" else self._apply(ref, call)
 
     def _discover(self, version: str) -> Answer:
@@ -239,6 +250,27 @@ class FakeApi:
         if "dryRun" not in call.query:
             self.objects[ref] = after
         return Answer(200 if ref in self.objects else 201, after.shown())
+
+    def _create(self, ref: Ref, call: Call) -> Answer:
+        ref = replace(ref, name=call.body["metadata"]["name"])
+        if ref in self.objects:
+            return status(409, f"{ref} already exists")
+        self.add(call.body, call.query["fieldManager"])
+        return Answer(201, self.objects[ref].shown())
+
+    def _merge(self, ref: Ref, call: Call) -> Answer:
+        """A merge patch (RFC 7386) of an object in the version that it names."""
+        owned = self.objects[ref]
+        patch = copy.deepcopy(call.body)
+        if patch["metadata"].pop("resourceVersion", None) != owned.obj["metadata"].get("resourceVersion"):
+            return status(409, "the object has been modified; please apply your changes to the latest version")
+        for path in [path for path in leaves(patch) if value(patch, path) is None]:
+            owned = owned.without(path)
+            remove(patch, path)
+        owned = owned.update(call.query["fieldManager"], patch)
+        owned.obj["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[ref] = owned
+        return Answer(200, owned.shown())
 
     def _json_patch(self, ref: Ref, call: Call) -> Answer:
         """Tests and removals alone (RFC 6902)."""
