@@ -90,6 +90,7 @@ SITUATIONS: dict[str, Json] = {
     "a value while replicas still load": given(
         4, {"latency": 1.3}, scaled_object(triggers=[LATENCY]), ready=2, past=[(3, "6m")]
     ),
+    "a value while no pod exists": given(4, {"latency": 1.3}, scaled_object(triggers=[LATENCY]), status_replicas=0),
     "pods that do not come": given(8, 26, status_replicas=5, past=[(8, "6m")]),
     "a formula over two metrics": given(4, {"demand": 21, "queue": 12}, SUMMED),
     "a formula that goes below zero": given(2, {"demand": 3, "queue": 12}, NEGATIVE),

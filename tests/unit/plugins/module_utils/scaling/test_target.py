@@ -51,6 +51,7 @@ def bound(limit: Limit, before: int, count: int, until: int | None = None) -> Bo
         ("the only metric is missing", 4, 4, [bound(Limit.MISSING_METRIC, 4, 4)]),
         ("one of two metrics is missing, the other asks for less", 4, 4, [bound(Limit.MISSING_METRIC, 2, 4)]),
         ("one of two metrics is missing, the other asks for more", 4, 6, []),
+        ("a value while no pod exists", 4, 4, [bound(Limit.MISSING_METRIC, 4, 4)]),
         ("an active fallback", 4, 6, [bound(Limit.FALLBACK, 4, 6)]),
         ("paused", 3, 3, [bound(Limit.PAUSED, 6, 3)]),
         ("paused at a count", 3, 2, [bound(Limit.PAUSED, 6, 2)]),
