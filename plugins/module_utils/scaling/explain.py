@@ -54,11 +54,11 @@ def _asked(situation: Situation, triggers: Sequence[TriggerDecision]) -> str:
     """What each metric asks for, the one that decides first."""
     known = [trigger for trigger in triggers if trigger.proposal is not None]
     if not known:
-        return "no metric has a value"
+        return _missing(triggers)
     first, *rest = sorted(known, key=lambda trigger: -(trigger.proposal or 0))
     others = [f"{other.name} {number(other.value or 0)} asks for {other.proposal}" for other in rest]
     text = "; ".join([_asks(situation, first), *([joined(others)] if others else [])])
-    missing = [trigger for trigger in triggers if trigger.value is None]
+    missing = [trigger for trigger in triggers if trigger.proposal is None]
     return text + (f"; {_missing(missing)}" if missing else "")
 
 
@@ -72,8 +72,14 @@ def _asks(situation: Situation, trigger: TriggerDecision) -> str:
 
 
 def _missing(triggers: Sequence[TriggerDecision]) -> str:
-    reasons = [f" ({trigger.error})" if trigger.error else "" for trigger in triggers]
-    return joined([f"{trigger.name} has no value{reason}" for trigger, reason in zip(triggers, reasons)])
+    return joined([_lacking(trigger) for trigger in triggers])
+
+
+def _lacking(trigger: TriggerDecision) -> str:
+    """Why a metric asks for nothing."""
+    if trigger.value is not None:
+        return f"{trigger.name} {number(trigger.value)} counts by pods that are ready, and no pod exists"
+    return f"{trigger.name} has no value" + (f" ({trigger.error})" if trigger.error else "")
 
 
 def _tolerance(situation: Situation, decision: Decision, bound: Bound) -> str:
@@ -115,11 +121,11 @@ def _max(situation: Situation, decision: Decision, bound: Bound) -> str:
 
 
 def _missing_metric(situation: Situation, decision: Decision, bound: Bound) -> str:
-    missing = [trigger for trigger in decision.triggers if trigger.value is None]
-    rest = [trigger for trigger in decision.triggers if trigger.value is not None]
+    missing = [trigger for trigger in decision.triggers if trigger.proposal is None]
+    rest = [trigger for trigger in decision.triggers if trigger.proposal is not None]
     if not rest:
-        return f"{_missing(missing)}; without a value the count stays"
-    return f"{_missing(missing)}; without a value nothing lowers the count; {_asked(situation, rest)}"
+        return f"{_missing(missing)}; meanwhile the count stays"
+    return f"{_missing(missing)}; meanwhile nothing lowers the count; {_asked(situation, rest)}"
 
 
 def _paused(situation: Situation, decision: Decision, bound: Bound) -> str:

@@ -49,9 +49,9 @@ class Flags:
     downscale_stabilization: int = declare(Duration(), "``--horizontal-pod-autoscaler-downscale-stabilization``.", 300)
 
     def controller(self) -> Controller:
-        """The flags as the algorithm takes them. Scaling to zero is on by default since 1.37."""
+        """The flags as the algorithm takes them."""
         minor = int(self.version.lstrip("v").split(".")[1])
-        return Controller(minor, self.tolerance, self.downscale_stabilization * SECOND, minor >= 37)
+        return Controller(minor, self.tolerance, self.downscale_stabilization * SECOND)
 
 
 @dataclass(frozen=True)

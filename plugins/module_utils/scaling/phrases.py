@@ -51,23 +51,19 @@ def percent(share: float) -> str:
 
 
 def need(situation: Situation, trigger: TriggerDecision) -> str:
-    """Why a metric asks for its count, without tolerance. It has a value."""
+    """Why a metric asks for its count, without tolerance."""
     value, target = number(trigger.value or 0), number(trigger.threshold)
-    if trigger.exact is None:
-        return f"{trigger.name} {value} cannot be compared, because no pod is there"
+    exact = trigger.exact or 0
     if trigger.metric_type == TargetType.AVERAGE_VALUE.value:
         if trigger.value is not None and trigger.value < 0:
-            return f"{trigger.name} {value} is below 0, which the autoscaler takes for {demand_of(trigger.exact)}"
-        return f"{trigger.name} {value} needs {replicas(trigger.exact)} at {target} each"
+            # Since 1.34 (replica_calculator.go, GetExternalPerPodMetricReplicas).
+            demand = "endless" if exact > 0 else "no"
+            return f"{trigger.name} {value} is below 0, which the HPA takes for {demand} demand"
+        return f"{trigger.name} {value} needs {replicas(exact)} at {target} each"
     ratio = number((trigger.value or 0) / trigger.threshold)
     text = f"{trigger.name} {value} is {ratio} x its target {target}"
     ready = f"{situation.ready} ready replica" + ("" if situation.ready == 1 else "s")
-    return text if situation.spec == 0 else f"{text}, and {ratio} x {ready} makes {trigger.exact}"
-
-
-def demand_of(count: int) -> str:
-    """What a negative value amounts to; the rule changed with 1.34."""
-    return "no demand" if count <= 0 else "endless demand"
+    return text if situation.spec == 0 else f"{text}, and {ratio} x {ready} makes {exact}"
 
 
 def kept(situation: Situation, trigger: TriggerDecision) -> str:

@@ -27,6 +27,11 @@ SUMMED = scaled_object(
 NEGATIVE = scaled_object(
     triggers=[trigger(), trigger("queue")], advanced={"scalingModifiers": {"formula": "demand - queue", "target": "5"}}
 )
+FALLEN = scaled_object(
+    triggers=[trigger(), trigger("queue")],
+    advanced={"scalingModifiers": {"formula": "demand + queue", "target": "5"}},
+    fallback={**FALLBACK, "failureThreshold": 1},
+)
 DEFAULTS = {"horizontalPodAutoscalerConfig": {"behavior": {}}}
 
 SITUATIONS: dict[str, Json] = {
@@ -36,6 +41,8 @@ SITUATIONS: dict[str, Json] = {
     "one replica is enough": given(1, 4),
     "within the tolerance, above": given(4, 21),
     "within the tolerance, below": given(4, 19),
+    "at the edge of the tolerance": given(4, 22),
+    "within the tolerance of many": given(20, 104, scaled_object(high=40)),
     "a tolerance of its own": given(
         10, 52, scaled_object(high=20, advanced=behavior(rules(4, 60, tolerance="0.02"), rules(1, 60, tolerance="0.2")))
     ),
@@ -43,11 +50,14 @@ SITUATIONS: dict[str, Json] = {
         4, {"demand": 12, "kv-cache": 4.9}, scaled_object(triggers=[trigger(), KV])
     ),
     "held by the window": given(6, 18, past=[(6, "2m")]),
+    "held by a window of its own": given(6, 18, scaled_object(advanced=SLOW), past=[(6, "8m")]),
     "falls to an older and lower recommendation first": given(8, 10, past=[(8, "9m"), (5, "4m30s"), (4, "1m")]),
     "a window for the way up": given(
         3, 30, scaled_object(advanced=behavior(rules(4, 60, window=120), rules(1, 60))), past=[(3, "45s")]
     ),
-    "a rate that was used in part": given(4, 40, scaled_object(advanced=SLOW), events=[{"change": 1, "age": "3m"}]),
+    "a rate that was used in part": given(
+        4, 40, scaled_object(advanced=SLOW), events=[{"change": 1, "age": "3m"}, {"change": 2, "age": "7m"}]
+    ),
     "a rate on the way down": given(6, 5, scaled_object(advanced=SLOW), past=[(1, "5m"), (6, "11m")]),
     "a rate on the way down that was used": given(
         5, 5, scaled_object(advanced=SLOW), past=[(1, "1m"), (6, "14m")], events=[{"change": -1, "age": "75s"}]
@@ -90,10 +100,12 @@ SITUATIONS: dict[str, Json] = {
     "a value while replicas still load": given(
         4, {"latency": 1.3}, scaled_object(triggers=[LATENCY]), ready=2, past=[(3, "6m")]
     ),
+    "a value while no pod exists": given(4, {"latency": 1.3}, scaled_object(triggers=[LATENCY]), status_replicas=0),
     "pods that do not come": given(8, 26, status_replicas=5, past=[(8, "6m")]),
     "a formula over two metrics": given(4, {"demand": 21, "queue": 12}, SUMMED),
     "a formula that goes below zero": given(2, {"demand": 3, "queue": 12}, NEGATIVE),
     "a formula that lacks a metric": given(4, {"demand": None, "queue": 12}, SUMMED),
+    "a formula in fallback": given(4, {"demand": None, "queue": 12}, FALLEN),
     "a formula below its activation target": given(0, {"demand": 1, "queue": 1}, SUMMED),
     "nothing is known of the past": {**given(6, 18), "recommendations": []},
 }

@@ -76,6 +76,8 @@ def test_follows_from_what_is_there(
     [
         pytest.param([], 100.0, id="no series"),
         pytest.param(pod("a", LOADING), 100.0, id="still loading"),
+        pytest.param(pod("a", {"kv_cache_size_tokens": "0"}), 100.0, id="no cache"),
+        pytest.param(pod("a", {"kv_cache_size_tokens": "-5"}), 100.0, id="no number of tokens"),
         pytest.param(pod("a", OLD), None, id="neither lengths nor concurrency"),
     ],
 )

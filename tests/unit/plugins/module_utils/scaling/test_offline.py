@@ -78,12 +78,10 @@ def test_takes_what_both_controllers_remember() -> None:
     assert situation.complete
 
 
-@pytest.mark.parametrize(
-    ("version", "minor", "to_zero"), [("1.33", 33, False), ("v1.36.2", 36, False), ("1.37.0-rc.1", 37, True)]
-)
-def test_takes_the_controller(version: str, minor: int, to_zero: bool) -> None:
+@pytest.mark.parametrize(("version", "minor"), [("1.33", 33), ("v1.36.2", 36), ("1.37.0-rc.1", 37)])
+def test_takes_the_controller(version: str, minor: int) -> None:
     flags = {"version": version, "tolerance": 0.2, "downscale_stabilization": "1m"}
-    assert situation_of(given(1, 1, controller=flags)).controller == Controller(minor, 0.2, 60 * SECOND, to_zero)
+    assert situation_of(given(1, 1, controller=flags)).controller == Controller(minor, 0.2, 60 * SECOND)
 
 
 def test_a_trigger_without_a_name_is_called_by_its_metric() -> None:

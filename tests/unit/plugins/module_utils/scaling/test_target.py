@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.decision import Bound, Decision, Limit, Situation
-from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import SECOND
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import SECOND, Memory
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.generated import to_hpa
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.offline import situation_of
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.step import after, step
@@ -19,7 +19,9 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.target import
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.scaling.explained import SITUATIONS
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.scaling.situations import (
     NOW,
+    behavior,
     given,
+    rules,
     scaled_object,
     trigger,
 )
@@ -40,6 +42,7 @@ def bound(limit: Limit, before: int, count: int, until: int | None = None) -> Bo
         ("held by the window", 6, 6, [bound(Limit.WINDOW, 4, 6, 180)]),
         ("falls to an older and lower recommendation first", 8, 5, [bound(Limit.WINDOW, 2, 5, 30)]),
         ("a window for the way up", 3, 3, [bound(Limit.WINDOW, 6, 3, 75)]),
+        ("held by a window of its own", 6, 6, [bound(Limit.WINDOW, 4, 6, 120)]),
         ("nothing is known of the past", 6, 6, [bound(Limit.WINDOW, 4, 6, 300)]),
         ("a rate that was used in part", 4, 5, [bound(Limit.POLICY, 8, 5, 180)]),
         ("a rate on the way down", 6, 5, [bound(Limit.POLICY, 1, 5, 300)]),
@@ -51,6 +54,7 @@ def bound(limit: Limit, before: int, count: int, until: int | None = None) -> Bo
         ("the only metric is missing", 4, 4, [bound(Limit.MISSING_METRIC, 4, 4)]),
         ("one of two metrics is missing, the other asks for less", 4, 4, [bound(Limit.MISSING_METRIC, 2, 4)]),
         ("one of two metrics is missing, the other asks for more", 4, 6, []),
+        ("a value while no pod exists", 4, 4, [bound(Limit.MISSING_METRIC, 4, 4)]),
         ("an active fallback", 4, 6, [bound(Limit.FALLBACK, 4, 6)]),
         ("paused", 3, 3, [bound(Limit.PAUSED, 6, 3)]),
         ("paused at a count", 3, 2, [bound(Limit.PAUSED, 6, 2)]),
@@ -113,6 +117,38 @@ def test_a_trigger_says_all_of_its_arithmetic() -> None:
     assert (one.threshold, one.value, one.ratio) == (5, 21, pytest.approx(1.05))
     assert (one.exact, one.proposal, one.within_tolerance) == (5, 4, True)
     assert (one.active, one.fallback, one.error) == (True, False, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "within"),
+    [(17.999, False), (18, True), (22, True), (22.001, False)],
+    ids=["below", "low", "high", "above"],
+)
+def test_the_edges_are_within_the_tolerance(value: float, within: bool) -> None:
+    (one,) = decide(situation_of(given(4, value))).triggers
+    assert one.within_tolerance is within
+
+
+def test_a_rate_ends_only_with_a_move_its_way() -> None:
+    """Here the next move is KEDA's, to zero: the demand is high, and yet below the activation threshold."""
+    rates = behavior(rules(4, 60, selectPolicy="Disabled"), rules(1, 60))
+    scaled = scaled_object(0, triggers=[trigger(activationThreshold="100")], advanced=rates)
+    decision = decide(situation_of(given(3, 60, scaled, last_active="2m")))
+    assert decision.bounds[0] == bound(Limit.POLICY, 12, 3)
+    assert decision.next_count == 0
+
+
+def test_foretells_a_fallback_after_many_failures() -> None:
+    scaled = scaled_object(fallback={"failureThreshold": 60, "replicas": 6, "behavior": "static"})
+    decision = decide(situation_of(given(4, None, scaled)))
+    # Three failures in 30 s: a poll and two syncs.
+    assert (decision.next_change, decision.next_count) == (START + 600 * SECOND, 6)
+
+
+def test_a_pause_forgets_what_the_hpa_remembers() -> None:
+    situation = situation_of(SITUATIONS["paused"])
+    assert situation.memory.recommendations
+    assert step(situation, to_hpa(situation.scaled)).memory == Memory()
 
 
 def test_a_trigger_that_fell_back_says_why() -> None:

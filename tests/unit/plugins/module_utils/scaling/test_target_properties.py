@@ -111,7 +111,7 @@ def test_is_a_pure_function(situation: Situation) -> None:
 @given(situations())
 def test_a_lost_metric_never_lowers_the_count(situation: Situation) -> None:
     """An active fallback that is higher only may raise it; without one it stays."""
-    lost = replace(situation, readings=tuple(Reading(error="lost") for _ in situation.readings))
+    lost = replace(situation, readings=(Reading(error="lost"),) * len(situation.readings))
     assert decide(lost).desired >= min(situation.spec, situation.scaled.max)
 
 

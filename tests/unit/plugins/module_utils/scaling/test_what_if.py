@@ -33,7 +33,7 @@ BOTH = [trigger(), trigger("kv-cache", "0.85")]
         pytest.param({"max": 5}, 5, id="max"),
         pytest.param({"min": 7}, 7, id="min"),
         pytest.param({"threshold": {"demand": 10}}, 4, id="a threshold"),
-        pytest.param({"threshold": {"s0-prometheus": "3.7"}}, 8, id="a threshold by the name of the metric"),
+        pytest.param({"threshold": {"s0-prometheus": "4.9"}}, 6, id="a threshold by the name of the metric"),
         pytest.param({"behavior": {"scaleUp": rules(1, 60)}}, 5, id="a behaviour"),
     ],
 )
