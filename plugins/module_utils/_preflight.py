@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from ._cluster import Cluster
 from ._helm import Helm
+from ._observe import nodes_of
 from .checks.declaration import declaration_findings
 from .checks.overrides import room_findings
 from .checks.permissions import Access, Target, allows, needed, permission_findings
@@ -23,10 +24,10 @@ from .converge.decisions import decisions
 from .converge.plan import is_ours
 from .errors import ClusterError
 from .findings import Finding, Severity, errors_first
-from .fleet.types import Fleet, GpuPool, Prometheus
+from .fleet.types import Fleet, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
-from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of, selector_text
+from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
 from .releases.charts import Install, version_of
 from .releases.obstacles import release_of
 
@@ -282,7 +283,7 @@ class Preflight:
         findings = list(standing.findings)
         for ref, override in standing.active.items():
             pools = self.fleet.pools_of(models[ref])
-            nodes = {pool.name: len(self._nodes(pool)) for pool in pools if not pool.provisioned}
+            nodes = {pool.name: len(nodes_of(self.cluster, pool)) for pool in pools if not pool.provisioned}
             findings += room_findings(str(ref), override, models[ref], pools, nodes)
         return findings
 
@@ -293,7 +294,7 @@ class Preflight:
 
     def _placement(self) -> list[Finding]:
         existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}
-        found = self.cluster.in_parallel(self._nodes, existing.values())
+        found = self.cluster.in_parallel(lambda pool: nodes_of(self.cluster, pool), existing.values())
         nodes = {pool.name: entries for pool, entries in zip(existing.values(), found)}
         findings = [
             finding
@@ -307,9 +308,6 @@ class Preflight:
                 if pool.name in nodes:
                     findings += model_findings(f"gpufleet_models[{index}]", pool, nodes[pool.name], pod)
         return findings
-
-    def _nodes(self, pool: GpuPool) -> list[dict[str, Any]]:
-        return self.cluster.list_objects("v1", "Node", labels=selector_text(pool.node_selector))
 
 
 def _namespace(obj: Mapping[str, Any]) -> str:

@@ -17,11 +17,12 @@ from ._explain import Explainer
 from .errors import InvalidInput
 from .findings import Finding, Severity, Verdict, verdict_of
 from .fleet.fields import NAMESPACE, OBJECT_NAME, Duration, FieldType, Problems, Text
+from .keda_metadata import hpa_name
 from .objects.meta import Ref
 from .readiness.gpu_operator import cluster_policy
 from .readiness.nodes import node_claim
 from .readiness.predicates import gone, ready
-from .readiness.scalers import hpa_name, scaled_object
+from .readiness.scalers import scaled_object
 from .readiness.state import State, by_likelihood, title
 from .readiness.workloads import deployment
 

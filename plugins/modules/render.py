@@ -75,7 +75,7 @@ files:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _render
-from ..module_utils._module import FLEET_OPTIONS, fleet_of, report, run
+from ..module_utils._module import FLEET_OPTIONS, fleet_of, report, require, run
 from ..module_utils.checks.declaration import declaration_findings
 from ..module_utils.converge.plan import Action, summary
 from ..module_utils.objects.build import COMPONENTS
@@ -107,7 +107,7 @@ def render(module: AnsibleModule) -> dict[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, render, needs=("PyYAML", _render.IMPORT_ERROR))
+    run(OPTIONS, render, needs=lambda module: require(module, "PyYAML", _render.IMPORT_ERROR))
 
 
 if __name__ == "__main__":

@@ -124,11 +124,15 @@ def until(question: Callable[[], _T | None], within_s: float, what: str) -> _T:
 
 @dataclass(frozen=True)
 class Event:
-    """One change. ``revision`` orders changes of all objects of one API server: it is etcd's."""
+    """One change. ``revision`` orders changes of all objects of one API server: it is etcd's.
+
+    ``seen`` is when it arrived here, in seconds since the epoch.
+    """
 
     revision: int
     kind: str
     object: Json
+    seen: float
 
     @property
     def name(self) -> str:
@@ -157,7 +161,7 @@ class Recorder:
             if not self._open:
                 return
             revision = int(item["metadata"]["resourceVersion"])
-            self._events[collection].append(Event(revision, kind, item))
+            self._events[collection].append(Event(revision, kind, item, time.time()))
 
     def of(self, collection: str, name: str = "") -> Iterator[Event]:
         """Changes so far behind one path, in order; of one object or of all."""

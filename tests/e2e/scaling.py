@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from math import ceil
 
@@ -37,8 +36,7 @@ class Counts:
         """From the scalings in the audit log, by whomever; ``first`` is the count before them."""
         scalings = [call for call in calls if call.resource == "apps/deployments/scale" and call.name == name]
         written = [(call.received, call.body["spec"]["replicas"]) for call in scalings if call.is_write and call.body]
-        steps = sorted((datetime.fromisoformat(received).timestamp(), count) for received, count in written)
-        return cls([(0.0, first), *steps])
+        return cls([(0.0, first), *sorted(written)])
 
     def at(self, time: float) -> int:
         return [count for since, count in self.steps if since <= time][-1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -175,5 +174,5 @@ def _lists(run: Run, role: str, site: Site) -> Counter[tuple[str, str]]:
         (call.resource, call.namespace)
         for call in site.calls[id(run)]
         if call.verb == "list"
-        and any(start <= datetime.fromisoformat(call.received).timestamp() <= end for start, end in spans)
+        and any(start <= call.received <= end for start, end in spans)
     )

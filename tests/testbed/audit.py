@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,7 +35,8 @@ _FENCE_TIMEOUT_S = 10.0
 class Call:
     """One answered request. ``resource`` is for instance ``apps/deployments/scale`` or ``pods``; "" for a bare URL.
 
-    ``body`` is what was sent, for the writes of a ``scale`` subresource.
+    ``body`` is what was sent and ``answer`` what came back, for scalings and autoscalers (configs.py). ``received`` and
+    ``ended`` are seconds since the epoch.
     """
 
     user: str
@@ -45,8 +47,10 @@ class Call:
     status: int
     dry_run: bool
     uri: str
-    received: str
+    received: float
+    ended: float
     body: Json | None
+    answer: Json | None
 
     @property
     def is_write(self) -> bool:
@@ -111,6 +115,12 @@ def _call(event: Json) -> Call:
         status=event["responseStatus"]["code"],
         dry_run="All" in parse_qs(urlsplit(event["requestURI"]).query).get("dryRun", []),
         uri=event["requestURI"],
-        received=event["requestReceivedTimestamp"],
+        received=_seconds(event["requestReceivedTimestamp"]),
+        ended=_seconds(event["stageTimestamp"]),
         body=event.get("requestObject"),
+        answer=event.get("responseObject"),
     )
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

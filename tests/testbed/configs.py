@@ -32,19 +32,21 @@ def _yaml(document: dict[str, Any]) -> str:
 def _audit_policy() -> dict[str, Any]:
     """One line per finished request with its metadata; leases, which only components renew, are left out.
 
-    Of a scaling also the count: who asked for how many replicas, and when, is nowhere else to be seen.
+    Of an autoscaling also what was seen and what was decided: both are nowhere else to be seen, and never so exactly.
     """
+    scales = [{"group": "apps", "resources": ["*/scale"]}]
+    autoscalers = [
+        {"group": "autoscaling", "resources": ["horizontalpodautoscalers", "horizontalpodautoscalers/status"]},
+        {"group": "keda.sh", "resources": ["scaledobjects/status"]},
+    ]
     return {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [
             {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
-            {
-                "level": "Request",
-                "verbs": ["update", "patch"],
-                "resources": [{"group": "apps", "resources": ["*/scale"]}],
-            },
+            {"level": "RequestResponse", "verbs": ["get", "update", "patch"], "resources": scales},
+            {"level": "RequestResponse", "verbs": ["create", "update", "patch"], "resources": autoscalers},
             {"level": "Metadata"},
         ],
     }

@@ -186,6 +186,8 @@ def _keda(layout: Layout, binaries: Mapping[str, Path]) -> list[Program]:
             f"--metrics-bind-address={layout.address('keda-operator-metrics')}",
             f"--health-probe-bind-address={layout.address('keda-operator-health')}",
             f"--metrics-service-bind-address={layout.address('keda-operator-grpc')}",
+            "--kube-api-qps=200",
+            "--kube-api-burst=300",
         ),
         "adapter": (
             f"--bind-address={HOST}",

@@ -22,7 +22,8 @@ def _event(user: str = "converge", verb: str = "patch", **changes: Any) -> dict[
         "requestURI": "/apis/apps/v1/namespaces/x/deployments/m?fieldManager=gpufleet",
         "objectRef": {"apiGroup": "apps", "resource": "deployments", "namespace": "x", "name": "m"},
         "responseStatus": {"code": 200},
-        "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z",
+        "requestReceivedTimestamp": "2026-01-01T00:00:00.250000Z",
+        "stageTimestamp": "2026-01-01T00:00:01.000000Z",
     } | changes
 
 
@@ -67,8 +68,11 @@ def test_calls_are_those_since_the_mark(log: AuditLog) -> None:
 
 def test_a_call_carries_what_tests_ask_for(log: AuditLog) -> None:
     reference = {"apiGroup": "apps", "resource": "deployments", "subresource": "scale", "namespace": "x", "name": "m"}
-    call = _only(log, _event(objectRef=reference))
+    count = {"spec": {"replicas": 3}}
+    call = _only(log, _event(objectRef=reference, requestObject=count, responseObject=count))
     assert (call.resource, call.namespace, call.name, call.status) == ("apps/deployments/scale", "x", "m", 200)
+    assert call.ended - call.received == 0.75
+    assert call.body == call.answer == count
 
 
 @pytest.mark.parametrize("verb", ["create", "update", "patch", "delete", "deletecollection"])

@@ -10,20 +10,10 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from ..findings import Finding
+from ..keda_metadata import hpa_name, pause_annotations
 from .state import State, condition, title, unready, waiting
 
-#: Annotations of KEDA v2.20 that stop it, or one direction, unless they are false as Go's strconv.ParseBool reads it;
-#: the one with a count stops it whatever it holds (apis/keda/v1alpha1/scaledobject_types.go).
-_PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-scale-in", "autoscaling.keda.sh/paused-scale-out")
-_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _PROMETHEUS = "See whether Prometheus answers, scrapes the model and adds the declared labels."
-
-
-def hpa_name(scaled: Mapping[str, Any]) -> str:
-    """Name of the HPA that KEDA v2.20 makes for a ScaledObject (controllers/keda/hpa.go)."""
-    known = scaled.get("status", {}).get("hpaName")
-    return str(known or f"keda-hpa-{scaled['metadata']['name']}")
 
 
 def scaled_object(obj: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]) -> State:
@@ -76,9 +66,7 @@ def horizontal_pod_autoscaler(obj: Mapping[str, Any]) -> State:
 
 def pauses(obj: Mapping[str, Any]) -> list[Finding]:
     """That a person paused it, if so: by which annotations."""
-    annotations = obj["metadata"].get("annotations") or {}
-    paused = [name for name in _PAUSED if name in annotations and annotations[name] not in _FALSE]
-    paused += [name for name in (_PAUSED_REPLICAS,) if name in annotations]
+    paused = pause_annotations(obj)
     message, fix = f"is paused by {', '.join(paused)}", "Remove the annotation when the pause is over."
     return [waiting(obj, "paused", message, fix)] if paused else []
 

@@ -50,12 +50,18 @@ class Modifiers:
     activation: float = 0.0
     metric_type: TargetType = TargetType.AVERAGE_VALUE
 
+    @property
+    def number(self) -> float:
+        """``target`` as it was written."""
+        return self.target / 1000
+
 
 @dataclass(frozen=True)
 class Trigger:
     """One trigger. ``metric`` is the name of its external metric in the HPA; ``name`` is empty where it has none.
 
-    ``query`` is that of a prometheus trigger and None for any other type, whose value somebody must give.
+    ``query`` is that of a prometheus trigger and None for any other type, whose value somebody must give. ``target`` is
+    0 where a formula makes it irrelevant and nobody said it.
     """
 
     index: int
@@ -143,7 +149,7 @@ class Served(NamedTuple):
 class Polled(NamedTuple):
     """What one poll does. ``replicas`` is the count that KEDA writes itself, None where it leaves that to the HPA.
 
-    ``reason`` is that of the condition Active: ScalerActive, ScalerNotActive or ScalerCooldown.
+    ``reason`` is that of the condition Active (ScalerActive, ScalerNotActive or ScalerCooldown), or ScaledObjectPaused.
     """
 
     replicas: Optional[int]

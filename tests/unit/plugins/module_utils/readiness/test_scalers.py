@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Severity
-from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.scalers import hpa_name, scaled_object
+from ansible_collections.gpufleet.llm.plugins.module_utils.readiness.scalers import scaled_object
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import conditions
 
@@ -137,8 +137,3 @@ def test_an_hpa_has_never_a_minimum_of_zero() -> None:
     to_zero = observed.scaled_object()
     to_zero["spec"]["minReplicaCount"] = 0
     assert scaled_object(to_zero, observed.hpa(spec={"minReplicas": 1})).ready
-
-
-def test_the_name_of_the_hpa_is_known_before_keda_says_it() -> None:
-    assert hpa_name(observed.scaled_object(status={})) == "keda-hpa-llama"
-    assert hpa_name(observed.scaled_object(status={"hpaName": "other"})) == "other"

@@ -1,0 +1,244 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same inputs through the engine, and each of its decisions against the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import Problems
+from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import parse_quantity
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.defaults import behavior_of
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.sync import evaluate
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import (
+    Condition,
+    Conditions,
+    Controller,
+    Hpa,
+    Memory,
+    Metric,
+    Observation,
+    TargetType,
+)
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.generated import to_hpa
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.parse import parse_scaled_object
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.poll import poll
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.serve import serve
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.types import KedaMemory, Reading, ScaledObject
+
+from e2e.replicas.record import (
+    Edited,
+    Happening,
+    HpaWritten,
+    Poll,
+    Record,
+    Restarted,
+    Scaled,
+    StatusWritten,
+    Sync,
+    lost,
+)
+from e2e.replicas.script import RARELY_S, TIMEOUT_S, Script
+from testbed.api import Json
+from testbed.standins.prometheus_script import Answer
+
+_CONDITIONS = {"AbleToScale": "able", "ScalingActive": "active", "ScalingLimited": "limited"}
+
+
+class Replay:
+    """One script. ``differences`` says where the engine is wrong, ``moves`` who made the count what and when."""
+
+    def __init__(self, script: Script, record: Record, controller: Controller) -> None:
+        self._script = script
+        self._record = record
+        self._controller = controller
+        self._scaled: ScaledObject | None = None
+        self._hpa: Hpa | None = None
+        self._memory = Memory()
+        self._keda = KedaMemory()
+        self._count = script.replicas
+        #: What KEDA is to write next.
+        self._due: int | None = None
+        self._active = ""
+        self._conditions = Conditions()
+        self._status: Json = {}
+        self.differences: list[str] = []
+        self.moves: list[tuple[float, str, int]] = []
+        #: Moves downwards while a metric was lost.
+        self.lowered: list[str] = []
+        for happening in record.happenings:
+            self._take(happening)
+        self._end()
+
+    def _take(self, happening: Happening) -> None:
+        if isinstance(happening, Sync):
+            self._sync(happening)
+        elif isinstance(happening, Poll):
+            self._poll(happening)
+        elif isinstance(happening, Scaled):
+            self._scaled_by_keda(happening)
+        elif isinstance(happening, HpaWritten):
+            self._hpa_written(happening)
+        elif isinstance(happening, StatusWritten):
+            self._status = happening.status
+        elif isinstance(happening, Edited):
+            self._scaled = parse_scaled_object(happening.object)
+            self._due = self._scaled.pauses.replicas
+        elif isinstance(happening, Restarted):
+            self._memory = Memory(conditions=self._memory.conditions)
+
+    def _sync(self, sync: Sync) -> None:
+        assert self._scaled and self._hpa, f"a sync without HPA: {sync}"
+        pods, ready = self._record.pods_at(sync.time)
+        values: tuple[int | None, ...] = (None,) * len(self._hpa.metrics)
+        if sync.served:
+            readings = self._readings(sync.answers)
+            served = serve(self._scaled, self._keda, readings, sync.spec, ready)
+            self._keda, values = served.memory, served.values
+        seen = Observation(_ns(sync.time), sync.spec, sync.status, values, ready, pods)
+        outcome = evaluate(self._hpa, self._controller, self._memory, seen)
+        self._memory = outcome.memory
+        predicted = None if outcome.desired == sync.spec else outcome.desired
+        self._compare(sync, "the HPA writes", sync.written, predicted)
+        for metric, number in zip(self._hpa.metrics, values, strict=True):
+            if metric.name in sync.served:
+                self._compare(sync, f"{metric.name} is served", sync.served[metric.name], number is not None)
+        self._compare_status(sync, values)
+        if sync.written is not None:
+            if sync.written < sync.spec and self._loses(sync.answers):
+                self.lowered.append(f"{self._at(sync)}: from {sync.spec} to {sync.written}")
+            self._moved(sync.time, "hpa", sync.written)
+
+    def _compare_status(self, sync: Sync, values: tuple[int | None, ...]) -> None:
+        """Conditions, and metric values as the HPA read them. The status is written where it changes."""
+        if sync.hpa:
+            self._conditions = _conditions(sync.hpa)
+            assert self._hpa
+            expected = {
+                metric.name: _shown(metric, number, sync.status)
+                for metric, number in zip(self._hpa.metrics, values, strict=True)
+                if number is not None and sync.served
+            }
+            self._compare(sync, "the HPA reads", _current(sync.hpa), expected)
+        predicted = self._memory.conditions._replace(scaled_to_zero=False)
+        self._compare(sync, "conditions of the HPA", self._conditions, predicted)
+
+    def _poll(self, happening: Poll) -> None:
+        assert self._scaled
+        self._settle(happening)
+        _, ready = self._record.pods_at(happening.time)
+        readings = self._readings(happening.answers)
+        polled = poll(self._scaled, self._keda, readings, self._count, ready, _ns(happening.time))
+        self._keda, self._due, self._active = polled.memory, polled.replicas, polled.reason
+        if polled.replicas is not None and polled.replicas < self._count and self._loses(happening.answers):
+            self.lowered.append(f"{self._at(happening)}: from {self._count} to {polled.replicas}")
+
+    def _scaled_by_keda(self, happening: Scaled) -> None:
+        self._compare(happening, "KEDA writes", happening.count, self._due)
+        self._due = None
+        self._moved(happening.time, "keda", happening.count)
+
+    def _settle(self, happening: Happening) -> None:
+        """Nothing is left that KEDA was to write."""
+        if self._due is not None:
+            self._compare(happening, "before this KEDA writes", None, self._due)
+
+    def _hpa_written(self, happening: HpaWritten) -> None:
+        assert self._scaled
+        if happening.object is None:
+            self._hpa, self._memory = None, Memory()
+            return
+        self._hpa = to_hpa(self._scaled)
+        self._compare(happening, "KEDA makes the HPA", _hpa(happening.object), self._hpa)
+
+    def _end(self) -> None:
+        last = self._record.happenings[-1]
+        self._settle(last)
+        conditions = {each["type"]: each for each in self._status.get("conditions", [])}
+        # Where it polls rarely, the reconciler of KEDA may have the last word, with what it read before the first poll.
+        if self._scaled and self._scaled.polling < RARELY_S:
+            self._compare(last, "ScaledObject is active", conditions["Active"]["reason"], self._active)
+        failures = {name: each["numberOfFailures"] for name, each in self._status.get("health", {}).items()}
+        expected = {name: self._keda.failures.get(name, 0) for name in failures}
+        self._compare(last, "failures in a row", failures, expected)
+
+    def _readings(self, answers: Mapping[str, Answer]) -> tuple[Reading, ...]:
+        return tuple(_reading(answers.get(self._script.query(trigger))) for trigger in self._script.triggers)
+
+    def _loses(self, answers: Mapping[str, Answer]) -> bool:
+        return any(lost(answers.get(self._script.query(trigger))) for trigger in self._script.triggers)
+
+    def _moved(self, time: float, who: str, count: int) -> None:
+        self._count = count
+        self.moves.append((time - self._record.start, who, count))
+
+    def _compare(self, happening: Happening, what: str, real: Any, predicted: Any) -> None:
+        if real != predicted:
+            self.differences.append(f"{self._at(happening)}: {what} {real}, not {predicted}")
+
+    def _at(self, happening: Happening) -> str:
+        return f"{self._script.name} at {happening.time - self._record.start:.3f} s"
+
+
+def _reading(answer: Answer | None) -> Reading:
+    if answer is None:
+        return Reading(error="connection refused")
+    if answer.delay_s > TIMEOUT_S:
+        return Reading(error="timeout")
+    if answer.error is not None:
+        return Reading(error=answer.name)
+    return Reading(answer.series)
+
+
+def _ns(time: float) -> int:
+    return int(time * 1e9)
+
+
+def _milli(quantity: str) -> int:
+    return int(parse_quantity(quantity) * 1000)
+
+
+def _hpa(item: Json) -> Hpa:
+    """The spec of a real HPA."""
+    spec = item["spec"]
+    metrics = tuple(_metric(each["external"]) for each in spec["metrics"])
+    problems = Problems()
+    behavior = behavior_of(spec.get("behavior"), problems, "spec.behavior")
+    assert not problems.findings, problems.findings
+    return Hpa(spec["minReplicas"], spec["maxReplicas"], metrics, behavior)
+
+
+def _metric(external: Json) -> Metric:
+    target = external["target"]
+    kind = TargetType(target["type"])
+    written = target["averageValue" if kind is TargetType.AVERAGE_VALUE else "value"]
+    return Metric(external["metric"]["name"], kind, _milli(written))
+
+
+def _conditions(status: Json) -> Conditions:
+    found = {
+        _CONDITIONS[each["type"]]: Condition(each["status"] == "True", each["reason"])
+        for each in status["conditions"]
+        if each["type"] in _CONDITIONS
+    }
+    return Conditions(**found)
+
+
+def _current(status: Json) -> dict[str, int]:
+    return dict(_currents(status))
+
+
+def _currents(status: Json) -> Iterator[tuple[str, int]]:
+    for each in status.get("currentMetrics") or []:
+        external = each.get("external")
+        # Of a metric without a value there is an empty entry.
+        if external and external["metric"]["name"]:
+            current = external["current"]
+            yield external["metric"]["name"], _milli(current.get("averageValue") or current["value"])
+
+
+def _shown(metric: Metric, number: int, status: int) -> int:
+    """As GetExternalPerPodMetricReplicas of Kubernetes 1.35 reports it: per existing pod, rounded up."""
+    return -(-number // status) if metric.type is TargetType.AVERAGE_VALUE else number

@@ -1,0 +1,398 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module replica_target_info as Ansible calls it: against a cluster and a Prometheus, and without either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.gpufleet.llm.plugins.module_utils import _cluster, _prometheus
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.data import timestamp
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import SECOND
+from ansible_collections.gpufleet.llm.plugins.modules import replica_target_info
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi, status
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.prometheus_answers import (
+    FakePrometheus,
+    Refusal,
+)
+
+pytest.importorskip("urllib3")
+pytest.importorskip("kubernetes")
+
+Json = dict[str, Any]
+#: 2026-11-25T14:00:00Z
+NOW = 1_795_615_200
+CLUSTER = {"name": "east", "provider": "kwok", "prometheus": {"in_cluster_url": "http://prometheus.example.com"}}
+Ask = Callable[..., Json]
+
+
+def ago(seconds: int) -> str:
+    return timestamp((NOW - seconds) * SECOND)
+
+
+def scaled_object(name: str = "llama", **spec: Any) -> Json:
+    """A ScaledObject of one trigger, which takes 5 requests a replica."""
+    metadata = {"serverAddress": "http://prometheus:9090", "query": name, "threshold": "5", "ignoreNullValues": "false"}
+    trigger = {"type": "prometheus", "name": "demand", "metadata": metadata}
+    target = {"kind": "Deployment", "name": name}
+    spec = {"scaleTargetRef": target, "minReplicaCount": 1, "maxReplicaCount": 8, "triggers": [trigger], **spec}
+    labels = {"gpufleet.io/model": name}
+    return observed.observed(
+        "keda.sh/v1alpha1", "ScaledObject", name, "inference", spec=spec, metadata={"labels": labels}
+    )
+
+
+def rescaled(size: int, seconds: int, name: str = "llama", **more: Any) -> Json:
+    """The event of an HPA that has changed a count."""
+    return {
+        **observed.observed("v1", "Event", f"{name}.{size}.{seconds}", "inference"),
+        "involvedObject": {"kind": "HorizontalPodAutoscaler", "name": f"keda-hpa-{name}"},
+        "reason": "SuccessfulRescale",
+        "message": f"New size: {size}; reason: external metric above target",
+        "firstTimestamp": ago(seconds),
+        "lastTimestamp": ago(seconds),
+        "count": 1,
+        **more,
+    }
+
+
+def resized(before: int, size: int, seconds: int) -> Json:
+    """The event of a Deployment that follows."""
+    return {
+        **rescaled(size, seconds),
+        **observed.observed("v1", "Event", f"follows.{size}.{seconds}", "inference"),
+        "involvedObject": {"kind": "Deployment", "name": "llama"},
+        "reason": "ScalingReplicaSet",
+        "message": f"Scaled up replica set llama-6d5f9c7b8 from {before} to {size}",
+    }
+
+
+def world(replicas: int = 4, *names: str) -> FakeApi:
+    """A cluster with workloads whose pods all serve."""
+    api = FakeApi()
+    for name in names or ("llama",):
+        api.add(scaled_object(name))
+        made = {"name": f"keda-hpa-{name}", "creationTimestamp": ago(86400)}
+        api.add({**observed.hpa(), "metadata": {"namespace": "inference", **made}})
+        workload = observed.deployment(replicas, total=replicas)
+        workload["metadata"]["name"], workload["spec"]["selector"] = name, {"matchLabels": {"app": name}}
+        api.add(workload)
+        for index in range(replicas):
+            serves = {"phase": "Running", "conditions": observed.conditions(("Ready", "True", "", ""))}
+            api.add(observed.pod(name=f"{name}-{index}", status=serves, metadata={"labels": {"app": name}}))
+    return api
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Run the module, and return what it prints."""
+
+    def run(api: FakeApi, prometheus: FakePrometheus, check: bool = False, **params: Any) -> Json:
+        warned: list[str] = []
+        monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: warned.append(text))
+        monkeypatch.setattr(replica_target_info, "connect", lambda fleet, **limits: replace(api.cluster(), **limits))
+        monkeypatch.setattr(replica_target_info, "time", lambda: NOW + 0.5)
+        monkeypatch.setattr(_prometheus, "open_url", prometheus.open_url)
+        options = {"cluster": CLUSTER, "namespace": "inference", "_ansible_check_mode": check, **params}
+        given = {key: value for key, value in options.items() if value is not None}
+        with patch_module_args(given), pytest.raises(SystemExit):
+            replica_target_info.main()
+        return {**json.loads(capsys.readouterr().out), "warned": warned}
+
+    return run
+
+
+def steady(value: float) -> FakePrometheus:
+    return FakePrometheus(NOW, llama=lambda at: [value])
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_target_is_read_decided_and_explained(ask: Ask, check: bool) -> None:
+    found = ask(world(4), steady(26), check, name="llama")
+    (target,) = found["targets"]
+    assert (found["changed"], found["verdict"], found["findings"]) == (False, "ready", [])
+    assert (target["namespace"], target["name"], target["current"], target["desired"]) == ("inference", "llama", 4, 6)
+    assert target["decision"]["triggers"][0]["value"] == 26 and target["decision"]["complete"]
+    assert found["msg"] == f"inference/llama: {target['text'][0]}" and target["text"][0].startswith("6 (up from 4)")
+
+
+def test_calls_are_few_however_many_targets_there_are(ask: Ask) -> None:
+    names = ("llama", "mistral", "qwen")
+    api, prometheus = world(2, *names), FakePrometheus(NOW, **dict.fromkeys(names, lambda at: [9.0]))
+    found = ask(api, prometheus)
+    assert [target["name"] for target in found["targets"]] == list(names)
+    assert found["msg"] == "3 targets: 0 go up, 0 go down, 3 stay"
+    asked = [call.path.rpartition("/inference/")[2] for call in api.calls]
+    assert sorted(path for path in asked if path not in ("/version", "/apis/keda.sh/v1alpha1")) == sorted(
+        ["/api/v1", "/apis/apps/v1", "/apis/autoscaling/v2"]
+        + ["scaledobjects", "horizontalpodautoscalers", "events", "events"]
+        + [f"deployments/{name}/scale" for name in names]
+        + ["pods"] * 3
+    )
+    assert all(call.method == "GET" for call in api.calls)
+    fields = [call.query["fieldSelector"] for call in api.calls if call.path.endswith("/events")]
+    assert sorted(fields) == ["reason=ScalingReplicaSet", "reason=SuccessfulRescale"]
+    assert sorted(prometheus.asked) == sorted((call, name) for name in names for call in ("query", "query_range"))
+
+
+def test_labels_choose(ask: Ask) -> None:
+    api, prometheus = world(2, "llama", "qwen"), FakePrometheus(NOW, qwen=lambda at: [9.0])
+    found = ask(api, prometheus, label_selector="gpufleet.io/model=qwen")
+    assert [target["name"] for target in found["targets"]] == ["qwen"]
+
+
+def test_pods_that_are_not_ready_do_not_count_for_a_value(ask: Ask) -> None:
+    api = world(4)
+    trigger = scaled_object()["spec"]["triggers"][0]
+    api.add(scaled_object(triggers=[{**trigger, "metricType": "Value"}]))
+    loading = observed.pod(observed.waiting("ContainerCreating"), "llama-3")
+    api.add(loading)
+    decision = ask(api, steady(10))["targets"][0]["decision"]
+    assert (decision["proposed"], decision["complete"]) == (6, False)
+
+
+def test_the_window_holds_what_the_metrics_asked_for_before(ask: Ask) -> None:
+    fallen = FakePrometheus(NOW, llama=lambda at: [20.0 if at <= NOW - 120 else 5.0])
+    (target,) = ask(world(4), fallen)["targets"]
+    assert target["desired"] == 4 and target["decision"]["complete"]
+    (bound,) = target["decision"]["bounds"]
+    assert (bound["limit"], bound["before"], bound["after"]) == ("stabilization-window", 1, 4)
+    assert ago(-180) <= bound["until"] <= ago(-195)
+
+
+def test_a_new_hpa_remembers_nothing_from_before_it_was_made(ask: Ask) -> None:
+    api = world(4)
+    fallen = FakePrometheus(NOW, llama=lambda at: [40.0 if at < NOW - 60 else 5.0])
+    assert ask(api, fallen)["targets"][0]["decision"]["stabilized"] == 8
+    made = {"namespace": "inference", "name": "keda-hpa-llama", "creationTimestamp": ago(60)}
+    api.add({**observed.hpa(), "metadata": made})
+    assert ask(api, fallen)["targets"][0]["decision"]["stabilized"] == 4
+
+
+RATE = {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 600}]}
+SLOW = {"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": RATE}}}
+
+
+@pytest.mark.parametrize(
+    ("events", "desired", "complete"),
+    [
+        pytest.param([], 6, True, id="none: two more are allowed"),
+        pytest.param([rescaled(4, 120), resized(2, 4, 119)], 4, True, id="the Deployment tells the count before"),
+        pytest.param(
+            [rescaled(3, 400), resized(2, 3, 399), rescaled(4, 120)], 4, True, id="two that follow each other"
+        ),
+        pytest.param([rescaled(4, 120)], 6, False, id="nothing tells the count before"),
+        pytest.param([rescaled(3, 120), resized(2, 3, 119)], 5, False, id="somebody else made it four"),
+        pytest.param(
+            [rescaled(4, 120, count=3), resized(3, 4, 119)], 5, False, id="counted in one, so that times are lost"
+        ),
+        pytest.param([rescaled(4, 700), resized(2, 4, 699)], 6, True, id="older than the policy"),
+        pytest.param([rescaled(4, 120, "other"), resized(2, 4, 119)], 6, True, id="of another HPA"),
+    ],
+)
+def test_events_use_up_what_a_policy_allows(ask: Ask, events: list[Json], desired: int, complete: bool) -> None:
+    api = world(4)
+    api.add(scaled_object(advanced=SLOW))
+    for event in events:
+        api.add(event)
+    found = ask(api, steady(40))
+    (target,) = found["targets"]
+    assert (target["desired"], target["decision"]["complete"]) == (desired, complete)
+    assert [finding["id"] for finding in found["findings"]] == ([] if complete else ["memory-incomplete"])
+
+
+def test_a_prometheus_that_does_not_reach_back_leaves_it_incomplete(ask: Ask) -> None:
+    young = FakePrometheus(NOW, llama=lambda at: [26.0] if at > NOW - 100 else [])
+    found = ask(world(4), young)
+    assert not found["targets"][0]["decision"]["complete"]
+    assert [finding["id"] for finding in found["findings"]] == ["memory-incomplete"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(
+            Refusal(400, "Bad Request", b'{"status":"error","error":"1:5: parse error"}'), "parse error", id="400"
+        ),
+        pytest.param(b'{"data":{"resultType":"scalar","result":[1,"5"]}}', "returns a scalar", id="scalar"),
+    ],
+)
+def test_a_query_that_is_refused_is_refused_to_keda_too(ask: Ask, answer: Any, said: str) -> None:
+    prometheus = steady(1)
+    prometheus.queries["llama"] = answer
+    found = ask(world(4), prometheus)
+    (target,) = found["targets"]
+    assert target["desired"] == 4 and said in target["decision"]["triggers"][0]["error"]
+    assert said in found["findings"][0]["message"] and found["findings"][0]["id"] == "metric-missing"
+    assert len(found["warned"]) == 1
+
+
+def test_triggers_of_other_types_have_no_value_and_hold_the_count(ask: Ask) -> None:
+    api = world(4)
+    queue = {"type": "rabbitmq", "name": "queue", "metadata": {"queueName": "prompts", "value": "5"}}
+    api.add(scaled_object(triggers=[*scaled_object()["spec"]["triggers"], queue]))
+    target = {"type": "AverageValue", "averageValue": "5"}
+    metric = {"external": {"metric": {"name": "s1-rabbitmq-prompts"}, "target": target}}
+    made = {"namespace": "inference", "name": "keda-hpa-llama", "creationTimestamp": ago(86400)}
+    api.add({**observed.hpa(spec={"metrics": [metric]}), "metadata": made})
+    found = ask(api, steady(5), what_if={"values": {"queue": 40}})
+    (target,) = found["targets"]
+    assert (target["desired"], target["what_if"]["desired"]) == (4, 8)
+    assert "type rabbitmq" in found["warned"][0]
+
+
+def test_what_if_changes_everything_that_decides(ask: Ask) -> None:
+    what_if = {"values": {"demand": 40}, "max": 5}
+    (target,) = ask(world(4), steady(5), what_if=what_if)["targets"]
+    assert (target["what_if"]["current"], target["what_if"]["desired"]) == (4, 5)
+    assert target["what_if"]["text"] and target["what_if"]["decision"]["triggers"][0]["value"] == 40
+
+
+def test_history_compares_with_a_proposed_configuration(ask: Ask) -> None:
+    waves = FakePrometheus(NOW, llama=lambda at: [35.0 if at // 1800 % 2 else 5.0])
+    history = {"hours": 6, "start_up": "2m", "proposed": {"max": 3}}
+    (target,) = ask(world(4), waves, history=history)["targets"]
+    configured, proposed = target["history"]["configured"], target["history"]["proposed"]
+    assert configured["highest"] == 7 and proposed["highest"] == 3 and proposed["at_max_s"] > 6 * 1800
+    assert configured["replica_hours"] > proposed["replica_hours"] > 6
+    assert configured["below_demand_s"] < proposed["below_demand_s"]
+    assert waves.asked == [("query", "llama"), ("query_range", "llama"), ("query_range", "llama")]
+
+
+GIVEN = {"scaled_object": scaled_object(), "values": {"demand": 21}, "replicas": 4}
+SILENT = FakePrometheus(NOW)
+
+
+def test_given_values_need_neither_cluster_nor_library(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cluster, "IMPORT_ERROR", "Traceback")
+    api = FakeApi()
+    alone = {"cluster": None, "namespace": None}
+    found = ask(api, SILENT, given=GIVEN, what_if={"replicas": 3}, **alone)
+    (target,) = found["targets"]
+    assert (target["desired"], target["what_if"]["desired"]) == (4, 5)
+    both = ask(api, SILENT, given=[GIVEN, {**GIVEN, "replicas": 2}], query="[].desired", **alone)
+    assert both["selected"] == [4, 4] and api.calls == []
+
+
+def test_a_missing_library_is_named_only_where_it_is_needed(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_target_info, "JMESPATH_ERROR", "Traceback")
+    assert "failed" not in ask(world(), steady(5))
+    found = ask(world(), steady(5), query="[].name")
+    assert found["failed"] and "jmespath" in found["msg"] and "\n" not in found["msg"]
+
+
+def test_a_query_selects(ask: Ask) -> None:
+    found = ask(world(4), steady(26), query="[?desired > current].{name: name, to: desired}")
+    assert found["selected"] == [{"name": "llama", "to": 6}]
+    assert "selected" not in ask(world(4), steady(26))
+
+
+def test_a_prometheus_is_required(ask: Ask) -> None:
+    found = ask(world(), SILENT, cluster={"name": "east", "provider": "kwok"})
+    assert found["msg"].startswith("gpufleet_cluster.prometheus: is required")
+
+
+@pytest.mark.parametrize(
+    ("params", "msg"),
+    [
+        pytest.param({"cluster": None}, "cluster: is required", id="no cluster"),
+        pytest.param({"namespace": None}, "namespace: is required", id="no namespace"),
+        pytest.param({"namespace": "a b"}, "namespace: must be a namespace", id="namespace"),
+        pytest.param({"name": "a", "label_selector": "a=b"}, "label_selector: contradicts name", id="two selections"),
+        pytest.param({"name": "../a"}, "name: must be the name of a Kubernetes object", id="name"),
+        pytest.param({"label_selector": "a&b"}, "label_selector: must be a label selector", id="labels"),
+        pytest.param({"what_if": {"replica": 3}}, "what_if.replica: is not a known key", id="what_if key"),
+        pytest.param(
+            {"what_if": {"values": {"demnd": 3}}}, "what_if.values.demnd: is the name of no trigger", id="value"
+        ),
+        pytest.param(
+            {"what_if": {"values": {"demand": "x"}}}, "what_if.values.demand: must be a number", id="no number"
+        ),
+        pytest.param({"what_if": {"min": 9}}, "what_if.min: is 9, above max 8", id="min"),
+        pytest.param({"what_if": {"max": -1}}, "what_if.max: must be a whole number", id="max"),
+        pytest.param({"what_if": {"threshold": {"demand": 0}}}, "what_if.threshold.demand: must be", id="threshold"),
+        pytest.param({"history": {}}, "history.proposed: is required", id="nothing proposed"),
+        pytest.param({"history": {"proposed": {"maximum": 3}}}, "history.proposed.maximum: is not", id="proposed"),
+        pytest.param(
+            {"history": {"proposed": {"replicas": 3}}}, "history.proposed.replicas: does nothing", id="replay"
+        ),
+        pytest.param({"history": {"proposed": {"max": 3}, "hours": 0}}, "history.hours: must be a number", id="hours"),
+        pytest.param({"history": {"proposed": {"max": 3}, "hours": 48}}, "history.hours: makes more than", id="points"),
+        pytest.param({"query": "[?"}, "query: is no JMESPath expression", id="query"),
+        pytest.param({"query": "sum([].name)"}, "query: cannot be applied", id="query on other types"),
+        pytest.param({"given": []}, "given: is empty", id="nothing given"),
+        pytest.param({"given": "text"}, "given: must be a dictionary", id="given text"),
+        pytest.param({"given": [{}]}, "given[0].scaled_object: is required", id="given nothing"),
+        pytest.param({"given": {**GIVEN, "values": {}}}, "given.values.demand: is required", id="given no value"),
+        pytest.param(
+            {"given": GIVEN, "history": {"proposed": {"max": 3}}}, "history: needs the Prometheus", id="history"
+        ),
+        pytest.param({"name": "mistral"}, "ScaledObject inference/mistral: does not exist", id="absent"),
+        pytest.param({"namespace": "other"}, "Namespace other: has no ScaledObject.", id="absent namespace"),
+        pytest.param(
+            {"label_selector": "a=b"}, "Namespace inference: has no ScaledObject with the labels a=b", id="none"
+        ),
+    ],
+)
+def test_bad_input_is_one_line(ask: Ask, params: Json, msg: str) -> None:
+    found = ask(world(), steady(5), **params)
+    assert found["failed"] and found["msg"].startswith(msg) and "\n" not in found["msg"]
+    assert found["verdict"] == "broken" and found["findings"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "msg"),
+    [
+        pytest.param(Refusal(401, "Unauthorized", b""), "401 Unauthorized. Name the variable", id="401"),
+        pytest.param(Refusal(404, "Not Found", b"<html>"), "404 Not Found. Check gpufleet_cluster", id="404"),
+        pytest.param(Refusal(500, "Internal Server Error", b"{"), "500 Internal Server Error. Check", id="500"),
+        pytest.param(b"<!doctype html><title>Sign in", "is not JSON, but begins with '<!doctype html>", id="HTML"),
+        pytest.param(b" " * (33 << 20), "the answer is larger than 32 MiB", id="huge"),
+        pytest.param(ConnectionRefusedError(111, "Connection refused"), "Connection refused", id="refused"),
+        pytest.param(TimeoutError("timed out"), "timed out", id="slow"),
+    ],
+)
+def test_a_prometheus_that_does_not_answer_is_one_line(ask: Ask, answer: Any, msg: str) -> None:
+    prometheus = steady(5)
+    prometheus.queries["llama"] = answer
+    found = ask(world(), prometheus)
+    begins = "Prometheus: http://prometheus.example.com does not answer a query: "
+    assert found["failed"] and found["msg"].startswith(begins) and msg in found["msg"] and "\n" not in found["msg"]
+
+
+def test_a_scaled_object_that_cannot_work_is_named_and_the_others_are_decided(ask: Ask) -> None:
+    api = world(4, "llama", "qwen")
+    broken = scaled_object("qwen")
+    broken["spec"]["triggers"][0]["metadata"]["threshold"] = "0"
+    api.add(broken)
+    found = ask(api, steady(26), query="[].desired")
+    begins = "ScaledObject inference/qwen spec.triggers[0].metadata.threshold: is 0, and must be above 0"
+    assert found["failed"] and found["msg"].startswith(begins) and "\n" not in found["msg"]
+    assert [target["name"] for target in found["targets"]] == ["llama"] and found["selected"] == [6]
+
+
+def test_a_workload_that_is_not_there_is_named(ask: Ask) -> None:
+    api = world()
+    gone = {"kind": "Deployment", "name": "gone"}
+    api.add(scaled_object(scaleTargetRef=gone))
+    found = ask(api, steady(5))
+    assert found["msg"].startswith(
+        "Deployment inference/gone: does not exist, or has no scale. Correct spec.scaleTargetRef"
+    )
+
+
+def test_what_may_not_be_read_is_named(ask: Ask) -> None:
+    api = world()
+    api.fail(lambda call: call.path.endswith("/scale"), status(403, "deployments/scale is forbidden"))
+    found = ask(api, steady(5))
+    assert found["msg"].startswith(
+        "scale of Deployment inference/llama: deployments/scale is forbidden. Grant the verb"
+    )
