@@ -32,8 +32,8 @@ NOW = 10_000 * SECOND
 PLENTY = settings(max_examples=100, deadline=None)
 #: Values around the edges of a threshold of 5, in thousandths.
 DEMAND = st.one_of(
-    st.integers(0, 60_000).map(lambda thousandths: thousandths / 1000),
-    st.integers(0, 12).map(lambda count: 5.0 * count),
+    st.integers(0, 40_000).map(lambda thousandths: thousandths / 1000),
+    st.integers(0, 8).map(lambda count: 5.0 * count),
 )
 AGES = st.integers(0, 400).map(lambda age: NOW - age * SECOND)
 POLICY = st.fixed_dictionaries(
@@ -52,7 +52,7 @@ RULES = st.fixed_dictionaries(
 )
 MEMORIES = st.builds(
     Memory,
-    recommendations=st.lists(st.builds(Recommendation, st.integers(0, 12), AGES), max_size=4).map(tuple),
+    recommendations=st.lists(st.builds(Recommendation, st.integers(0, 8), AGES), max_size=2).map(tuple),
     ups=st.lists(st.builds(ScaleEvent, st.integers(1, 4), AGES), max_size=2).map(tuple),
     downs=st.lists(st.builds(ScaleEvent, st.integers(1, 4), AGES), max_size=2).map(tuple),
 )
@@ -61,7 +61,7 @@ MEMORIES = st.builds(
 @st.composite
 def situations(draw: st.DrawFn) -> Situation:
     """Two metrics, with and without a behaviour, a fallback and an idle count, at any count, with any memory."""
-    low, spec = draw(st.integers(0, 4)), draw(st.integers(0, 12))
+    low, spec = draw(st.integers(0, 3)), draw(st.integers(0, 8))
     more: dict[str, Any] = {"triggers": [trigger(), trigger("queue", "5", activationThreshold="1")]}
     if draw(st.booleans()):
         more["advanced"] = behavior(draw(RULES), draw(RULES))
@@ -69,7 +69,7 @@ def situations(draw: st.DrawFn) -> Situation:
         more["fallback"] = {"failureThreshold": 1, "replicas": 2, "behavior": "currentReplicasIfHigher"}
     if low and draw(st.booleans()):
         more["idleReplicaCount"] = 0
-    scaled = scaled_object(low, draw(st.integers(max(low, 1), 10)), **more)
+    scaled = scaled_object(low, draw(st.integers(max(low, 1), 6)), **more)
     situation = situation_of(given(spec, {"demand": draw(DEMAND), "queue": draw(DEMAND)}, scaled))
     there = draw(st.integers(0, spec + 2))
     return replace(
