@@ -29,14 +29,13 @@ from .scaling.observed import (
     RESCALED,
     RESIZED,
     Moves,
-    horizon,
     keda_memory,
     moves_of,
     nanoseconds,
     ready_pods,
     recall,
+    syncs,
 )
-from .scaling.step import PERIOD
 
 _SCALED = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
@@ -204,12 +203,12 @@ class Reader:
     def _remembering(self, situation: Situation, hpa: Mapping[str, Any], moves: Moves) -> Situation:
         """The situation with what the HPA remembers, which began when it was made."""
         made = nanoseconds(hpa["metadata"]["creationTimestamp"]) // SECOND
-        start = max(self.now - horizon(situation.scaled, self.controller) - PERIOD, made)
+        times = syncs(situation.scaled, self.controller, self.now, made)
         try:
-            series = self.series(situation.scaled, start, self.now, PERIOD)
+            series = self.series(situation.scaled, times.start, self.now, times.step)
         except QueryRefused:
             return replace(situation, complete=False)
-        return recall(situation, start, series, moves)
+        return recall(situation, times, series, moves)
 
 
 def _moves(lists: _Lists, hpa: Mapping[str, Any], scaled: ScaledObject, wanted: int) -> Moves:

@@ -24,6 +24,8 @@ RESCALED = "SuccessfulRescale"
 RESIZED = "ScalingReplicaSet"
 _NEW_SIZE = re.compile(r"New size: (\d+);")
 _FROM_TO = re.compile(r"Scaled (?:up|down) replica set \S+ from (\d+) to (\d+)")
+#: For a window of five minutes one each 5 s.
+_LOOKS = 60
 #: A Deployment follows its count within this.
 _FOLLOWS_WITHIN = 10 * SECOND
 
@@ -97,18 +99,17 @@ def moves_of(events: Iterable[Mapping[str, Any]], deployment: Iterable[Mapping[s
 
 
 def recall(
-    situation: Situation, start: int, series: Sequence[Sequence[Mapping[int, float]]], moves: Moves
+    situation: Situation, times: range, series: Sequence[Sequence[Mapping[int, float]]], moves: Moves
 ) -> Situation:
-    """The situation with what its HPA remembers, if it synced all the time since ``start``, in seconds.
+    """The situation with what its HPA remembers, if it synced at all of ``times``, in seconds.
 
     ``series`` are those of each trigger, the value by time. It is complete if all that decides was seen; which pods
     were ready, by which a metric of type Value is multiplied, is only known while nothing moves.
     """
-    scaled, now = situation.scaled, situation.now // SECOND
-    hpa, memory, keda = to_hpa(scaled), Memory(), KedaMemory()
-    still = situation.ready == situation.spec and all(move.at < start * SECOND for move in moves.moves)
+    scaled, hpa, memory, keda = situation.scaled, to_hpa(situation.scaled), Memory(), KedaMemory()
+    still = situation.ready == situation.spec and all(move.at < times.start * SECOND for move in moves.moves)
     whole = moves.whole and (still or all(metric.type is TargetType.AVERAGE_VALUE for metric in hpa.metrics))
-    for at in range(start, now, PERIOD):
+    for at in times:
         readings = tuple(reading_at(one, at) for one in series)
         count = moves.count_at(at * SECOND, situation.spec)
         whole = whole and count is not None and all(reading.values for reading in readings)
@@ -129,13 +130,19 @@ def reading_at(series: Sequence[Mapping[int, float]], at: int) -> Reading:
     return Reading(tuple(values[at] for values in series if at in values))
 
 
-def horizon(scaled: ScaledObject, controller: Controller) -> int:
-    """Seconds for which the HPA remembers anything that can still count."""
+def syncs(scaled: ScaledObject, controller: Controller, now: int, made: int) -> range:
+    """Times at which to look for what the HPA, which was ``made`` then, can still remember; all in seconds.
+
+    Nothing tells when it really synced, so that what it remembers may end a sync earlier.
+    """
     spans = [controller.downscale_window // SECOND]
     if scaled.behavior is not None:
-        for rules in (scaled.behavior.up, scaled.behavior.down):
-            spans += [rules.window or 0, *(policy.period for policy in rules.policies)]
-    return max(spans)
+        down = scaled.behavior.down.window
+        spans = [scaled.behavior.up.window or 0, spans[0] if down is None else down]
+        spans += [policy.period for rules in scaled.behavior for policy in rules.policies]
+    longest = max(spans)
+    step = min(max(longest // _LOOKS, 1), PERIOD)
+    return range(max(now - longest - step, made), now, step)
 
 
 def _times(event: Mapping[str, Any]) -> list[int]:

@@ -30,15 +30,17 @@ _ABOUT: Mapping[str, str] = {
 # the whole cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become
 # anybody.""",
     VERIFY: """\
-# What preflight and wait_for read. It changes nothing, and can read no Secret. Bind it by a ClusterRoleBinding.""",
+# What preflight, wait_for and replica_target_info read. It changes nothing, and can read no Secret. Bind it by a
+# ClusterRoleBinding.""",
 }
 _NODE_CLASS = "What nodes are made of; each provider has its own kind, and needs no other."
 _PURPOSES: Mapping[str, str] = {
     "aksnodeclasses": _NODE_CLASS,
     "customresourcedefinitions": "They say the versions of Karpenter and KEDA where the Deployments do not.",
     "deployments": "The models, the placeholders of warm nodes, and the versions of Karpenter and KEDA.",
+    "deployments/scale": "What an autoscaler makes of a model, and which pods are the model's.",
     "ec2nodeclasses": _NODE_CLASS,
-    "events": "Why Karpenter buys no node for a pod.",
+    "events": "Why Karpenter buys no node for a pod, and what an autoscaler has done.",
     "events.k8s.io/events": "What scale.yml did to the bounds of a model.",
     "horizontalpodautoscalers": "Who owns a replica count, and whether KEDA's have a metric.",
     "kwoknodeclasses": _NODE_CLASS,

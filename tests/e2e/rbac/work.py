@@ -28,6 +28,9 @@ _SCHEDULED_WITHIN_S = 30
 _PAUSED = {"Deployment": {"spec": {"paused": True}}}
 _STUCK = "stuck"
 _ROLES = ("preflight", "karpenter", "vllm", "keda")
+_TARGETS = {
+    "gpufleet.llm.replica_target_info": {"cluster": "{{ gpufleet_cluster }}", "namespace": declaration.NAMESPACE}
+}
 _WAIT = {f"{role}_wait_timeout": "1s" for role in _ROLES if role != "preflight"}
 
 
@@ -53,14 +56,14 @@ def converge(fleet: Fleet, bed: Bed, api: Api) -> None:
     until(lambda: _unschedulable(api), _SCHEDULED_WITHIN_S, "the scheduler has looked at the pod")
     prune = [{**apply_task(component, pools=[], models=[], prune=True), "check_mode": True} for component in COMPONENTS]
     with _node_of(api, declaration.POOL):
-        fleet.run(_play((), _wait_task(), *prune))
+        fleet.run(_play((), _wait_task(), _TARGETS, *prune))
     fleet.run(_play((), _scale_task()))
 
 
 def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
     """Only read what ``converge`` has made."""
     with _without_version_labels(bed, api):
-        fleet.run(_play(["preflight"], _wait_task()))
+        fleet.run(_play(["preflight"], _wait_task(), _TARGETS))
 
 
 def _play(roles: Sequence[str], *tasks: Json) -> list[Json]:

@@ -52,8 +52,9 @@ _KEYWORDS = ("in", "matches", "contains", "startsWith", "endsWith", "let", "if",
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$])"
     r"|(?P<name>[A-Za-z_$][\w$]*)"
-    r"|(?P<sign>\*\*|&&|\|\||==|!=|<=|>=|\?\?|\?\.|//|/\*|[-+*/%^<>!?:(),])",
-    re.ASCII,
+    r"|(?P<sign>\*\*|&&|\|\||==|!=|<=|>=|\?\?|[-+*%^<>!:(),]|\?(?!\.)|/(?![/*]))"
+    r"|(?P<other>\?\.|//|/\*|.)",
+    re.ASCII | re.DOTALL,
 )
 _SPACE = re.compile(r"[ \t\r\n]*")
 _UNSUPPORTED = "is not supported in a formula here"
@@ -86,8 +87,11 @@ def parse_formula(text: str, names: Iterable[str]) -> Formula:
     if node.kind in ("bool", "nil"):
         raise FormulaError(f"gives {'a condition' if node.kind == 'bool' else 'nil'}, which is no number")
     formula = Formula(text, tuple(dict.fromkeys(parser.used)), node.run)
-    # KEDA tries each formula like this before it takes it (scaledobject_webhook.go).
-    formula.evaluate(dict.fromkeys(names, -1.0))
+    try:
+        formula.evaluate(dict.fromkeys(parser.used, -1.0))
+    except FormulaError as error:
+        # validateScalingModifiersFormula in apis/keda/v1alpha1/scaledobject_webhook.go
+        raise FormulaError(f"{error} while each trigger is -1, as KEDA tries it") from error
     return formula
 
 
@@ -105,8 +109,7 @@ def _tokens(text: str) -> list[_Token]:
         if at == len(text):
             return [*tokens, _Token("end", "", at + 1)]
         match = _TOKEN.match(text, at)
-        if not match:
-            raise FormulaError(f"{text[at]!r} {_UNSUPPORTED}", at + 1)
+        assert match  # anything else is of the kind other
         tokens.append(_Token(match.lastgroup or "", match.group(), at + 1))
         at = match.end()
 
@@ -144,7 +147,7 @@ class _Parser:
 
     def _unexpected(self, more: str = "") -> FormulaError:
         token = self._token
-        if token.text in _KEYWORDS:
+        if token.kind == "other" or token.text in _KEYWORDS:
             return FormulaError(f"{token.text!r} {_UNSUPPORTED}", token.position)
         what = f"{token.text!r} is unexpected" if token.text else "it ends too early"
         return FormulaError(f"{what}{more}", token.position)

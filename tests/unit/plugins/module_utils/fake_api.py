@@ -169,7 +169,8 @@ class FakeApi:
         if ref is None:
             return Answer(404, b"404 page not found")
         if call.method == "GET":
-            return self._get(ref) if ref.name else self._list(ref, call.query)
+            shown = self._get(ref) if ref.name else self._list(ref, call.query)
+            return _scale(shown) if call.path.endswith("/scale") and shown.status == 200 else shown
         if call.method == "POST":
             return self._create(ref, call)
         if call.headers.get("Content-Type") == "application/json-patch+json":

@@ -113,7 +113,7 @@ def test_a_trigger_without_a_name_is_called_by_its_metric() -> None:
         ),
         pytest.param(
             given(-1, 1, past=[(1, "1m")]),
-            "situation.replicas: must be a whole number, at least 0 and at most 2.14748e+09, got -1.",
+            "situation.replicas: must be a whole number, at least 0 and at most 2147483647, got -1.",
             id="a negative count",
         ),
         pytest.param(
