@@ -61,7 +61,9 @@ MEMORIES = st.builds(
 @st.composite
 def situations(draw: st.DrawFn) -> Situation:
     """Two metrics, with and without a behaviour, a fallback and an idle count, at any count, with any memory."""
-    low, spec = draw(st.integers(0, 3)), draw(st.integers(0, 8))
+    low = draw(st.integers(0, 2))
+    high = draw(st.integers(max(low, 1), 5))
+    spec = draw(st.integers(0, high + 1))
     more: dict[str, Any] = {"triggers": [trigger(), trigger("queue", "5", activationThreshold="1")]}
     if draw(st.booleans()):
         more["advanced"] = behavior(draw(RULES), draw(RULES))
@@ -69,7 +71,7 @@ def situations(draw: st.DrawFn) -> Situation:
         more["fallback"] = {"failureThreshold": 1, "replicas": 2, "behavior": "currentReplicasIfHigher"}
     if low and draw(st.booleans()):
         more["idleReplicaCount"] = 0
-    scaled = scaled_object(low, draw(st.integers(max(low, 1), 6)), **more)
+    scaled = scaled_object(low, high, **more)
     situation = situation_of(given(spec, {"demand": draw(DEMAND), "queue": draw(DEMAND)}, scaled))
     there = draw(st.integers(0, spec + 2))
     return replace(
