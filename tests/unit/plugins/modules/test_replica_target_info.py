@@ -14,6 +14,9 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.gpufleet.llm.plugins.module_utils import _cluster, _prometheus
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import parse_fleet
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Prometheus
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.capacity import config_query, length_queries
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.data import timestamp
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import SECOND
 from ansible_collections.gpufleet.llm.plugins.modules import replica_target_info
@@ -265,6 +268,42 @@ def test_history_compares_with_a_proposed_configuration(ask: Ask) -> None:
     assert configured["replica_hours"] > proposed["replica_hours"] > 6
     assert configured["below_demand_s"] < proposed["below_demand_s"]
     assert waves.asked == [("query", "llama"), ("query_range", "llama"), ("query_range", "llama")]
+
+
+POOL = {"name": "h100", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}
+MODEL = {
+    "name": "llama",
+    "namespace": "inference",
+    "source": {"uri": "meta-llama/Llama-3.3-70B-Instruct", "revision": "main"},
+    "pool": "h100",
+    "gpus": 4,
+    "engine": {"args": ["--max-num-seqs", "64"]},
+    "replicas": {"min": 2, "max": 8},
+    "scaling": {"concurrency": 100},
+}
+
+
+def test_the_capacity_of_a_declared_model_is_told_and_what_differs_from_it(ask: Ask) -> None:
+    prometheus = steady(5)
+    (fleet_model,) = parse_fleet(CLUSTER, [POOL], [MODEL], None).models
+    declared = Prometheus("http://prometheus.example.com")
+    config = b'{"data":{"result":[{"metric":{"pod":"a","kv_cache_size_tokens":"80000"},"value":[1,"1"]}]}}'
+    prometheus.queries[config_query(fleet_model, declared)] = config
+    for query in length_queries(fleet_model, declared):
+        prometheus.queries[query] = lambda at: [1000.0]
+    found = ask(world(), prometheus, pools=[POOL], models=[MODEL])
+    (target,) = found["targets"]
+    told = target["capacity"]
+    assert (told["concurrency"], told["kv_tokens"], told["request_tokens"], told["max_num_seqs"]) == (
+        32,
+        80000,
+        2000,
+        64,
+    )
+    assert told["declared_concurrency"] == 100 and told["formula"].endswith("= 32")
+    assert [finding["id"] for finding in found["findings"]] == ["concurrency-off"] and len(found["warned"]) == 1
+    prometheus.queries[config_query(fleet_model, declared)] = lambda at: []
+    assert "capacity" not in ask(world(), prometheus, pools=[POOL], models=[MODEL])["targets"][0]
 
 
 GIVEN = {"scaled_object": scaled_object(), "values": {"demand": 21}, "replicas": 4}
