@@ -142,9 +142,12 @@ def answer(
     model = _model(situation.scaled, fleet)
     capacity = reader.capacity(fleet, model) if reader and fleet and model else None
     if capacity is not None and model is not None:
-        result["capacity"] = {**asdict(capacity), "declared_concurrency": model.scaling.concurrency}
-        where = f"ScaledObject {situation.scaled.namespace}/{situation.scaled.name}"
-        off = concurrency_finding(capacity, model.scaling.concurrency or 0, where, "scaling.concurrency")
+        declared, where = (
+            model.scaling.concurrency,
+            f"ScaledObject {situation.scaled.namespace}/{situation.scaled.name}",
+        )
+        result["capacity"] = {**asdict(capacity), "declared_concurrency": declared}
+        off = declared and concurrency_finding(capacity, declared, where, "scaling.concurrency")
         findings += [off] if off else []
     return result, findings
 
@@ -152,8 +155,8 @@ def answer(
 def _model(scaled: ScaledObject, fleet: Optional[Fleet]) -> Optional[LlmModel]:
     """The declared model whose replicas a ScaledObject decides."""
     declared = fleet.models if fleet else ()
-    named = (model for model in declared if (model.namespace, model.name) == (scaled.namespace, scaled.target_name))
-    return next((model for model in named if model.replicas.autoscaled), None)
+    wanted = (scaled.namespace, scaled.target_name)
+    return next((model for model in declared if (model.namespace, model.name) == wanted), None)
 
 
 def _decided(situation: Situation, decision: Decision) -> dict[str, Any]:

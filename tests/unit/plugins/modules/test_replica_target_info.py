@@ -66,6 +66,8 @@ def test_calls_are_few_however_many_targets_there_are(ask: Ask) -> None:
         + ["pods"] * 3
     )
     assert all(call.method == "GET" for call in api.calls)
+    pods = [call.query["labelSelector"] for call in api.calls if call.path.endswith("/pods")]
+    assert sorted(pods) == [f"app={name}" for name in names]
     fields = [call.query["fieldSelector"] for call in api.calls if call.path.endswith("/events")]
     assert sorted(fields) == ["reason=ScalingReplicaSet", "reason=SuccessfulRescale"]
     assert sorted(prometheus.asked) == sorted((call, name) for name in names for call in ("query", "query_range"))
@@ -159,7 +161,8 @@ def test_a_query_that_is_refused_is_refused_to_keda_too(ask: Ask, answer: Any, s
     found = ask(world(4), prometheus)
     (target,) = found["targets"]
     assert target["desired"] == 4 and said in target["decision"]["triggers"][0]["error"]
-    assert said in found["findings"][0]["message"] and found["findings"][0]["id"] == "metric-missing"
+    assert said in found["findings"][0]["message"] and not target["decision"]["complete"]
+    assert [finding["id"] for finding in found["findings"]] == ["metric-missing", "memory-incomplete"]
     assert len(found["warned"]) == 1
 
 
@@ -175,6 +178,13 @@ def test_triggers_of_other_types_have_no_value_and_hold_the_count(ask: Ask) -> N
     (target,) = found["targets"]
     assert (target["desired"], target["what_if"]["desired"]) == (4, 8)
     assert "type rabbitmq" in found["warned"][0]
+
+
+@pytest.mark.parametrize(("quiet_s", "desired"), [(100, 1), (400, 0)])
+def test_keda_remembers_when_it_was_active_last(ask: Ask, quiet_s: int, desired: int) -> None:
+    api = world(1)
+    api.add({**scaled_object(minReplicaCount=0), "status": {"lastActiveTime": ago(quiet_s)}})
+    assert ask(api, steady(0))["targets"][0]["desired"] == desired
 
 
 def test_what_if_changes_everything_that_decides(ask: Ask) -> None:
