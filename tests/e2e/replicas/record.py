@@ -36,15 +36,19 @@ _CONFLICT = 409
 class Sync:
     """One sync of the HPA: the counts it read, per metric whether it was served, and what it wrote, if anything.
 
-    ``answers`` are by query; one that did not reach Prometheus has none. ``hpa`` is the status written, if any.
+    ``time`` is when it began, and ``decided`` when it had all metrics, ``written_at`` when the new
+    count was there. ``answers`` are by query; one that did not reach
+    Prometheus has none. ``hpa`` is the status written, if any.
     """
 
     time: float
+    decided: float
     spec: int
     status: int
     served: dict[str, bool]
     answers: dict[str, Answer]
     written: int | None
+    written_at: float
     hpa: Json | None
 
 
@@ -122,6 +126,8 @@ class Record:
     def _concerns(self, call: Call) -> bool:
         if call.namespace != self._script.namespace:
             return False
+        if not call.resource.startswith((_SCALE, _HPA, _SCALED_OBJECT, _METRIC)):
+            return False
         selector = f"scaledobject.keda.sh%2Fname%3D{self._script.name}"
         of_metric = call.resource.startswith(_METRIC) and call.uri.endswith(selector)
         return of_metric or call.name in (self._script.name, f"keda-hpa-{self._script.name}")
@@ -139,15 +145,17 @@ class Record:
         scale = calls[0].answer
         assert scale, calls[0]
         metrics = [call for call in calls if call.resource.startswith(_METRIC)]
-        writes = [call.body for call in calls if call.resource == _SCALE and call.is_write]
+        writes = [call for call in calls if call.resource == _SCALE and call.is_write]
         statuses = [call.body for call in calls if call.resource == f"{_HPA}/status" and call.is_write]
         return Sync(
-            time=(metrics or calls)[len(metrics) - 1 if metrics else 0].ended,
+            time=calls[0].received,
+            decided=(metrics or calls[:1])[-1].ended,
             spec=scale["spec"].get("replicas", 0),
             status=scale["status"].get("replicas", 0),
             served={call.resource.removeprefix(_METRIC): call.status == 200 for call in metrics},
             answers={query: answer for call in metrics for query, answer in self._journal.within(call).items()},
-            written=writes[-1]["spec"].get("replicas", 0) if writes and writes[-1] else None,
+            written=_count(writes[-1]) if writes else None,
+            written_at=writes[-1].ended if writes else 0.0,
             hpa=statuses[-1]["status"] if statuses and statuses[-1] else None,
         )
 
@@ -155,8 +163,8 @@ class Record:
         for call in calls:
             if call.user != _KEDA or not call.is_write:
                 continue
-            if call.resource == _SCALE and call.body:
-                yield Scaled(call.received, call.body["spec"].get("replicas", 0))
+            if call.resource == _SCALE:
+                yield Scaled(call.received, _count(call))
             elif call.resource == _HPA:
                 yield HpaWritten(call.ended, None if call.verb == "delete" else call.answer)
             elif call.resource == f"{_SCALED_OBJECT}/status" and call.answer:
@@ -197,6 +205,12 @@ def lost(answer: Answer | None) -> bool:
     if answer is None or answer.error is not None or len(answer.series) != 1:
         return True
     return answer.delay_s > TIMEOUT_S or not isfinite(answer.series[0])
+
+
+def _count(call: Call) -> int:
+    """What a scale was set to; JSON leaves a zero out."""
+    assert call.body, call
+    return int(call.body["spec"].get("replicas", 0))
 
 
 def _retries(calls: Sequence[Call]) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import Problems
 from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import parse_quantity
@@ -47,8 +47,16 @@ from testbed.standins.prometheus_script import Answer
 _CONDITIONS = {"AbleToScale": "able", "ScalingActive": "active", "ScalingLimited": "limited"}
 
 
+class Move(NamedTuple):
+    """Who made the count what, and when, in seconds after the start."""
+
+    at: float
+    who: str
+    count: int
+
+
 class Replay:
-    """One script. ``differences`` says where the engine is wrong, ``moves`` who made the count what and when."""
+    """One script. ``differences`` says where the engine is wrong, ``moves`` the changes of the real count."""
 
     def __init__(self, script: Script, record: Record, controller: Controller) -> None:
         self._script = script
@@ -58,14 +66,16 @@ class Replay:
         self._hpa: Hpa | None = None
         self._memory = Memory()
         self._keda = KedaMemory()
-        self._count = script.replicas
+        self.count = script.replicas
+        #: Syncs compared, and those of them that lacked a metric.
+        self.compared = self.lost = 0
         #: What KEDA is to write next.
         self._due: int | None = None
         self._active = ""
         self._conditions = Conditions()
         self._status: Json = {}
         self.differences: list[str] = []
-        self.moves: list[tuple[float, str, int]] = []
+        self.moves: list[Move] = []
         #: Moves downwards while a metric was lost.
         self.lowered: list[str] = []
         for happening in record.happenings:
@@ -91,24 +101,29 @@ class Replay:
 
     def _sync(self, sync: Sync) -> None:
         assert self._scaled and self._hpa, f"a sync without HPA: {sync}"
-        pods, ready = self._record.pods_at(sync.time)
+        pods, ready = self._record.pods_at(sync.decided)
         values: tuple[int | None, ...] = (None,) * len(self._hpa.metrics)
         if sync.served:
             readings = self._readings(sync.answers)
             served = serve(self._scaled, self._keda, readings, sync.spec, ready)
             self._keda, values = served.memory, served.values
-        seen = Observation(_ns(sync.time), sync.spec, sync.status, values, ready, pods)
+        seen = Observation(_ns(sync.decided), sync.spec, sync.status, values, ready, pods)
         outcome = evaluate(self._hpa, self._controller, self._memory, seen)
-        self._memory = outcome.memory
+        self._memory = (
+            outcome.memory if sync.written is None else _since(outcome.memory, seen.now, _ns(sync.written_at))
+        )
+        self.compared += 1
         predicted = None if outcome.desired == sync.spec else outcome.desired
         self._compare(sync, "the HPA writes", sync.written, predicted)
         for metric, number in zip(self._hpa.metrics, values, strict=True):
             if metric.name in sync.served:
                 self._compare(sync, f"{metric.name} is served", sync.served[metric.name], number is not None)
         self._compare_status(sync, values)
-        if sync.written is not None:
-            if sync.written < sync.spec and self._loses(sync.answers):
+        if sync.served and self._loses(sync.answers):
+            self.lost += 1
+            if sync.written is not None and sync.written < sync.spec:
                 self.lowered.append(f"{self._at(sync)}: from {sync.spec} to {sync.written}")
+        if sync.written is not None:
             self._moved(sync.time, "hpa", sync.written)
 
     def _compare_status(self, sync: Sync, values: tuple[int | None, ...]) -> None:
@@ -130,10 +145,10 @@ class Replay:
         self._settle(happening)
         _, ready = self._record.pods_at(happening.time)
         readings = self._readings(happening.answers)
-        polled = poll(self._scaled, self._keda, readings, self._count, ready, _ns(happening.time))
+        polled = poll(self._scaled, self._keda, readings, self.count, ready, _ns(happening.time))
         self._keda, self._due, self._active = polled.memory, polled.replicas, polled.reason
-        if polled.replicas is not None and polled.replicas < self._count and self._loses(happening.answers):
-            self.lowered.append(f"{self._at(happening)}: from {self._count} to {polled.replicas}")
+        if polled.replicas is not None and polled.replicas < self.count and self._loses(happening.answers):
+            self.lowered.append(f"{self._at(happening)}: from {self.count} to {polled.replicas}")
 
     def _scaled_by_keda(self, happening: Scaled) -> None:
         self._compare(happening, "KEDA writes", happening.count, self._due)
@@ -171,8 +186,8 @@ class Replay:
         return any(lost(answers.get(self._script.query(trigger))) for trigger in self._script.triggers)
 
     def _moved(self, time: float, who: str, count: int) -> None:
-        self._count = count
-        self.moves.append((time - self._record.start, who, count))
+        self.count = count
+        self.moves.append(Move(time - self._record.start, who, count))
 
     def _compare(self, happening: Happening, what: str, real: Any, predicted: Any) -> None:
         if real != predicted:
@@ -180,6 +195,15 @@ class Replay:
 
     def _at(self, happening: Happening) -> str:
         return f"{self._script.name} at {happening.time - self._record.start:.3f} s"
+
+
+def _since(memory: Memory, decided: int, written: int) -> Memory:
+    """The controller dates a change of its own when it has been written, which took a while after the decision."""
+    ups, downs = (
+        tuple(event._replace(at=written) if event.at == decided else event for event in events)
+        for events in (memory.ups, memory.downs)
+    )
+    return memory._replace(ups=ups, downs=downs)
 
 
 def _reading(answer: Answer | None) -> Reading:
@@ -240,5 +264,12 @@ def _currents(status: Json) -> Iterator[tuple[str, int]]:
 
 
 def _shown(metric: Metric, number: int, status: int) -> int:
-    """As GetExternalPerPodMetricReplicas of Kubernetes 1.35 reports it: per existing pod, rounded up."""
-    return -(-number // status) if metric.type is TargetType.AVERAGE_VALUE else number
+    """As the status of an HPA has it (replica_calculator.go of Kubernetes 1.35): per existing pod, rounded up.
+
+    A negative one counts as an overflow, and what is divided by no pods becomes the lowest number.
+    """
+    if metric.type is TargetType.VALUE:
+        return number
+    if number < 0:
+        return 2**63 - 1
+    return -(-number // status) if status else -(2**63)

@@ -121,7 +121,8 @@ class _Stage:
             if step.at == 0:
                 self._answer(script, step)
         wanted = script.scaled_object(self._servers[script.unreliable].url)
-        self._written(script, self._api.create(path("ScaledObject", script.namespace), wanted))
+        now = time.time()
+        self._written(script, now, self._api.create(path("ScaledObject", script.namespace), wanted))
 
     def _decides(self, namespace: str) -> bool:
         """Whether each has gone through a sync."""
@@ -148,14 +149,16 @@ class _Stage:
         }
         if changes:
             where = path("ScaledObject", script.namespace, script.name)
-            self._written(script, self._api.patch(where, changes))
+            # KEDA may be faster than the answer.
+            now = time.time()
+            self._written(script, now, self._api.patch(where, changes))
 
     def _answer(self, script: Script, step: Step) -> None:
         for trigger, answer in step.answers.items():
             self._servers[script.unreliable].set(script.query(trigger), answer)
 
-    def _written(self, script: Script, item: Json) -> None:
-        self.objects.setdefault(script.name, []).append(Written(time.time(), item))
+    def _written(self, script: Script, now: float, item: Json) -> None:
+        self.objects.setdefault(script.name, []).append(Written(now, item))
 
     def _down(self) -> None:
         down = time.time()
