@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from e2e.observed import path, until
 from e2e.replicas.script import Script, Step, node
 from testbed import lifecycle, process
-from testbed.api import Api, Json, resource_path
+from testbed.api import Json, resource_path
 from testbed.audit import Call
 from testbed.bed import Bed
 from testbed.settings import Settings
