@@ -22,4 +22,4 @@ def situation_of_filter(name: str, scaled_object: Any, given: Mapping[str, Any])
     try:
         return situation_of(written, name)
     except InvalidInput as error:
-        raise AnsibleFilterError(error.line()) from error
+        raise AnsibleFilterError(" ".join(finding.line() for finding in error.findings)) from error
