@@ -14,6 +14,7 @@ from typing import Any, Optional
 from ._cluster import Cluster, Reply
 from ._observe import Observed, gpu_pods_on_pool, names_of, observe, refused_deletions
 from .checks.declaration import declaration_findings
+from .checks.scaling import scaling_findings
 from .converge.conflicts import conflict_findings
 from .converge.decisions import Decisions, Ended, decisions, dropped, with_override
 from .converge.plan import Action, Change, decide, orphan_finding, orphans
@@ -87,7 +88,9 @@ class Applier:
         observed = observe(self.cluster, component, self.component, self.fleet.cluster.name, refs, absent)
         self._require_targets(wanted)
         standing = self._decisions(refs, observed)
-        refs = {ref_of(obj): obj for obj in component.build(standing.decided(self.fleet))}
+        decided = standing.decided(self.fleet)
+        refs = {ref_of(obj): obj for obj in component.build(decided)}
+        self._require_sense(decided, refs)
         prepared = self._admit(self._prepare(refs, observed, standing), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
         pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
@@ -123,6 +126,14 @@ class Applier:
         self.findings += missing
         if missing and not self.options.check:
             raise ApplyError(missing)
+
+    def _require_sense(self, decided: Fleet, refs: Mapping[Ref, dict[str, Any]]) -> None:
+        """An autoscaler that cannot work is refused, also where it is a person's decision that makes it so."""
+        found = scaling_findings(decided, list(refs.values()))
+        broken = [finding for finding in found if finding.severity is Severity.ERROR]
+        if broken:
+            raise ApplyError(broken)
+        self.findings += found
 
     def _decisions(self, refs: Mapping[Ref, Any], observed: Observed) -> Decisions:
         """What people decided about the autoscalers of the run."""

@@ -14,11 +14,13 @@ from ._cluster import Cluster
 from ._helm import Helm
 from ._observe import nodes_of
 from .checks.declaration import declaration_findings
+from .checks.metrics import queries_of, series_findings
 from .checks.overrides import room_findings
 from .checks.permissions import Access, Target, allows, needed, permission_findings
 from .checks.placement import model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
+from .checks.scaling import scaling_findings
 from .checks.versions import declared_findings, version_findings
 from .converge.decisions import decisions
 from .converge.plan import is_ours
@@ -103,6 +105,7 @@ class Preflight:
                 unread += error.when_denied(Severity.WARNING)
         # Calls that the run itself needs are named by the access reviews, all of them at once.
         named = any(finding.id == "missing-permission" for finding in found)
+        found += scaling_findings(self.fleet, self._built.get(keda.ROLE, []))
         return errors_first([*found, *([] if named else unread), *declaration_findings(self.fleet)])
 
     def _find_retired(self) -> list[Finding]:
@@ -266,15 +269,27 @@ class Preflight:
         ]
 
     def _prometheus(self) -> list[Finding]:
-        """A warning, because only KEDA has to reach it, and from another place; the role keda waits for its values."""
-        prometheus = self.fleet.cluster.prometheus
-        if self.query is None or prometheus is None or not any(obj["kind"] == "ScaledObject" for obj in self._objects):
+        """What it has for the triggers. Where it does not answer, only a warning: it is KEDA that has to reach it, and
+        from another place."""
+        prometheus, query = self.fleet.cluster.prometheus, self.query
+        scaled = [obj for obj in self._objects if obj["kind"] == "ScaledObject"]
+        if query is None or prometheus is None or not scaled:
             return []
+        asked = [(obj, *entry) for obj in scaled for entry in queries_of(obj, prometheus.in_cluster_url)]
         try:
-            self.query(prometheus, "vector(1)")
+            query(prometheus, "vector(1)")
+            found = self.cluster.in_parallel(lambda entry: len(query(prometheus, entry[2])), asked)
         except ClusterError as error:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
-        return []
+        return [
+            finding
+            for (obj, path, _), series in zip(asked, found)
+            if series != 1
+            for finding in series_findings(obj, path, series, self._target(obj), self.now())
+        ]
+
+    def _target(self, scaled: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+        return self.cluster.get(Ref(*_DEPLOYMENT, _namespace(scaled), scaled["spec"]["scaleTargetRef"]["name"]))
 
     def _decisions(self) -> list[Finding]:
         """What people decided about the autoscalers, and whether there is room for it."""

@@ -71,12 +71,12 @@ def _ask(prometheus: Prometheus, call: str, parameters: Mapping[str, str]) -> li
 
 
 def _read(reply: Any) -> bytes:
-    """The whole answer. Raises ValueError where it is too long, and TimeoutError where it comes too slowly."""
+    """The whole answer. Raises OSError where it is too long, or comes too slowly."""
     end, answer = time.monotonic() + _TIMEOUT_S, bytearray()
     while part := reply.read1(_CHUNK):
         answer += part
         if len(answer) > _MAX_BYTES:
-            raise ValueError(f"the answer is larger than {_MAX_BYTES >> 20} MiB")
+            raise OSError(f"the answer is larger than {_MAX_BYTES >> 20} MiB")
         if time.monotonic() > end:
             raise TimeoutError(f"the answer is not complete after {_TIMEOUT_S} s")
     return bytes(answer)
@@ -106,7 +106,7 @@ def _http_error(base: str, error: HTTPError) -> ClusterError:
 def _words(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"what it sends is not JSON, but begins with {error.doc[:40]!r}"
-    if isinstance(error, (OSError, HTTPException, ValueError)) and not isinstance(error, UnicodeError):
+    if isinstance(error, (OSError, HTTPException)):
         return " ".join(str(error).split())
     return "what it sends is not the answer of a Prometheus"
 

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
 from ._prometheus import MAX_POINTS
 from ._targets import Reader, Selection, Target
 from .errors import InvalidInput
+from .findings import Finding
 from .fleet.fields import (
     INVALID,
     NAMESPACE,
@@ -25,6 +26,8 @@ from .fleet.fields import (
     Tree,
     declare,
 )
+from .fleet.types import Fleet, LlmModel
+from .scaling.capacity import concurrency_finding
 from .scaling.data import course_data, decision_data
 from .scaling.decision import Decision, Situation
 from .scaling.explain import explain
@@ -121,9 +124,14 @@ def _history_of(value: Any, problems: Problems) -> Optional[History]:
     return history if isinstance(history, History) else None
 
 
-def answer(target: Target, options: Options, reader: Optional[Reader]) -> dict[str, Any]:
-    """All that is asked about one target. Raises InvalidInput, and ClusterError for what Prometheus does not answer."""
-    situation = target.situation
+def answer(
+    target: Target, options: Options, reader: Optional[Reader], fleet: Optional[Fleet]
+) -> tuple[dict[str, Any], list[Finding]]:
+    """All that is asked about one target, and what a person should know of it.
+
+    Raises InvalidInput, and ClusterError for what Prometheus does not answer.
+    """
+    situation, findings = target.situation, list(target.findings)
     decision = decide(situation)
     result = {"namespace": decision.namespace, "name": decision.name, **_decided(situation, decision)}
     if options.what_if is not None:
@@ -131,7 +139,24 @@ def answer(target: Target, options: Options, reader: Optional[Reader]) -> dict[s
         result["what_if"] = _decided(other, decide(other))
     if options.history is not None and reader is not None:
         result["history"] = _history(target, options.history, reader)
-    return result
+    model = _model(situation.scaled, fleet)
+    capacity = reader.capacity(fleet, model) if reader and fleet and model else None
+    if capacity is not None and model is not None:
+        declared, where = (
+            model.scaling.concurrency,
+            f"ScaledObject {situation.scaled.namespace}/{situation.scaled.name}",
+        )
+        result["capacity"] = {**asdict(capacity), "declared_concurrency": declared}
+        off = declared and concurrency_finding(capacity, declared, where, "scaling.concurrency")
+        findings += [off] if off else []
+    return result, findings
+
+
+def _model(scaled: ScaledObject, fleet: Optional[Fleet]) -> Optional[LlmModel]:
+    """The declared model whose replicas a ScaledObject decides."""
+    declared = fleet.models if fleet else ()
+    wanted = (scaled.namespace, scaled.target_name)
+    return next((model for model in declared if (model.namespace, model.name) == wanted), None)
 
 
 def _decided(situation: Situation, decision: Decision) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from ._cluster import Cluster
 from ._prometheus import instant_query, range_query
 from .errors import ClusterError, InvalidInput, QueryRefused
 from .findings import Finding, Severity
-from .fleet.types import Prometheus
+from .fleet.types import Fleet, LlmModel, Prometheus
 from .keda_metadata import hpa_name
 from .objects.meta import Ref
+from .scaling.capacity import Capacity, capacity_of, config_query, length_queries
 from .scaling.decision import Situation
 from .scaling.hpa.types import SECOND, Controller
 from .scaling.keda.parse import parse_scaled_object
@@ -36,6 +37,7 @@ from .scaling.observed import (
     recall,
     syncs,
 )
+from .serving.sequences import max_num_seqs
 
 _SCALED = ("keda.sh/v1alpha1", "ScaledObject")
 _HPA = ("autoscaling/v2", "HorizontalPodAutoscaler")
@@ -199,6 +201,16 @@ class Reader:
             [] if query is None else [values for _, values in range_query(self.prometheus, query, start, end, step)]
             for query in (trigger.query for trigger in scaled.triggers)
         ]
+
+    def capacity(self, fleet: Fleet, model: LlmModel) -> Optional[Capacity]:
+        """What one replica of a model can hold; None where Prometheus does not know its KV cache."""
+        found = instant_query(self.prometheus, config_query(model, self.prometheus))
+        if not found:
+            return None
+        lengths = [instant_query(self.prometheus, query) for query in length_queries(model, self.prometheus)]
+        prompt, generation = (one[0][1] if one else None for one in lengths)
+        sequences = min(max_num_seqs(model.engine.args, pool.gpu.value) for pool in fleet.pools_of(model))
+        return capacity_of([labels for labels, _ in found], prompt, generation, sequences, self.prometheus.labels.pod)
 
     def _remembering(self, situation: Situation, hpa: Mapping[str, Any], moves: Moves) -> Situation:
         """The situation with what the HPA remembers, which began when it was made."""

@@ -22,6 +22,8 @@ description:
     from the metrics in Prometheus, and C(complete) is false where these do not reach back.
   - Flags of the kube-controller-manager cannot be read. Its tolerance is taken to be 10 %, its window for scaling down
     5 minutes, and its period 15 s, which are the usual ones. O(given) takes others.
+  - Where the models are declared, also says how many requests one replica can hold, by its KV cache and by the lengths
+    of requests in the last hour, and warns of a declared concurrency that is more than 25 % off.
   - Fails where a ScaledObject cannot work, or has a trigger of type C(cpu) or C(memory). The others are in the result
     all the same.
 options:
@@ -67,6 +69,7 @@ options:
     description: A JMESPath expression, of which C(selected) is what it finds in C(targets).
     type: str
 extends_documentation_fragment:
+  - gpufleet.llm.fleet
   - gpufleet.llm.attributes
 requirements:
   - python >= 3.9
@@ -175,6 +178,12 @@ targets:
     what_if:
       description: The same keys from C(current) on, with O(what_if) applied.
       type: dict
+    capacity:
+      description:
+        - How many requests fit well into one replica (C(concurrency)), and how that follows (C(formula)), from the
+          tokens in its KV cache (C(kv_tokens)), those of a request (C(request_tokens), null where none was observed)
+          and C(max_num_seqs). For a declared model whose replicas tell their KV cache.
+      type: dict
     history:
       description:
         - What the metrics of O(history) would have led to, C(configured) and C(proposed), in C(replica_hours),
@@ -201,12 +210,12 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._module import connect, fail, report, require, require_client, run
+from ..module_utils._module import FLEET_OPTIONS, connect, fail, fleet_of, report, require, require_client, run
 from ..module_utils._replicas import answer, parse_options, summary
 from ..module_utils._targets import Reader
 from ..module_utils.errors import InvalidInput
 from ..module_utils.findings import Finding, Severity, errors_first, verdict_of
-from ..module_utils.fleet.parse import parse_fleet
+from ..module_utils.fleet.types import Fleet
 
 JMESPATH_ERROR: Optional[str] = None
 try:
@@ -218,6 +227,8 @@ except ImportError:
 _PATIENCE_S = 5.0
 
 OPTIONS = {
+    **FLEET_OPTIONS,
+    # Not required with situations that are given.
     "cluster": {"type": "raw"},
     "namespace": {"type": "str"},
     "name": {"type": "str"},
@@ -232,10 +243,12 @@ OPTIONS = {
 def replica_target_info(module: AnsibleModule) -> dict[str, Any]:
     """Answer for every target. Raises InvalidInput and ClusterError."""
     options, expression = parse_options(module.params), _expression(module)
-    reader = _reader(module) if options.selection is not None else None
+    fleet = fleet_of(module) if options.selection is not None else None
+    reader = _reader(fleet) if fleet else None
     targets, refused = reader.targets(options.selection) if reader and options.selection else (options.given, [])
-    results = [answer(target, options, reader) for target in targets]
-    findings = errors_first(finding for target in targets for finding in target.findings)
+    answers = [answer(target, options, reader, fleet) for target in targets]
+    results = [result for result, _ in answers]
+    findings = errors_first(finding for _, found in answers for finding in found)
     selected = {} if expression is None else {"selected": _select(expression, results)}
     if refused:
         fail(module, InvalidInput(refused), report(module, findings), {"targets": results, **selected})
@@ -256,8 +269,7 @@ def _libraries(module: AnsibleModule) -> None:
         require(module, "jmespath >= 1.0.1", JMESPATH_ERROR)
 
 
-def _reader(module: AnsibleModule) -> Reader:
-    fleet = parse_fleet(module.params["cluster"])
+def _reader(fleet: Fleet) -> Reader:
     if fleet.cluster.prometheus is None:
         raise _invalid(
             "gpufleet_cluster.prometheus", "is required to read metrics", "Set its in_cluster_url, or its url."

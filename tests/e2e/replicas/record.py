@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 
-from e2e.observed import Event
-from e2e.replicas.script import LABEL, TIMEOUT_S, Script
+from e2e.replicas.script import TIMEOUT_S, Script
 from e2e.replicas.stage import Played
 from testbed.api import Json
 from testbed.audit import Call
 from testbed.standins.prometheus_script import Answer, Asked
 
-_CONTROLLER, _KEDA = "kube-controller-manager", "keda"
+_CONTROLLER, _KEDA, _KWOK = "kube-controller-manager", "keda", "kwok"
 _SCALE = "apps/deployments/scale"
 _HPA = "autoscaling/horizontalpodautoscalers"
 _SCALED_OBJECT = "keda.sh/scaledobjects"
@@ -30,29 +29,37 @@ _TRIES = 2
 #: Triggers of one poll are asked together, and polls are a second apart.
 _TOGETHER_S = 0.3
 _CONFLICT = 409
+#: No sync takes longer.
+_LONGEST_S = 1.5
 
 
 @dataclass(frozen=True)
 class Sync:
     """One sync of the HPA: the counts it read, per metric whether it was served, and what it wrote, if anything.
 
-    ``answers`` are by query; one that did not reach Prometheus has none. ``hpa`` is the status written, if any.
+    ``time`` is when it began. It decided after it had all metrics at ``earliest``, and before ``latest``, when the next
+    call came; ``written_at`` is when a new count was there. ``answers`` are by query; one that did not reach Prometheus
+    has none. ``hpa`` is the status written, if any.
     """
 
     time: float
+    earliest: float
+    latest: float
     spec: int
     status: int
     served: dict[str, bool]
     answers: dict[str, Answer]
     written: int | None
+    written_at: float
     hpa: Json | None
 
 
 @dataclass(frozen=True)
 class Poll:
-    """One look of KEDA's own."""
+    """One look of KEDA's own. It decided at ``time`` or later: before it wrote at ``latest``, where it did."""
 
     time: float
+    latest: float
     answers: dict[str, Answer]
 
 
@@ -105,9 +112,14 @@ class Record:
         self._script = script
         self._played = played
         self._journal = _Journal(script, played)
+        self._ready = _ready(script, played.calls)
         calls = sorted((call for call in played.calls if self._concerns(call)), key=lambda call: call.received)
         syncs = list(self._syncs([call for call in calls if call.user == _CONTROLLER]))
-        found: list[Happening] = [*syncs, *self._journal.polls(), *self._by_keda(calls), Restarted(played.restart)]
+        # One without an end may have been cut short by the kill.
+        whole = [each for each in syncs if each.hpa or not 0 < played.restart - each.time < _LONGEST_S]
+        by_keda = list(self._by_keda(calls))
+        polls = self._journal.polls([each.time for each in by_keda if isinstance(each, Scaled)])
+        found: list[Happening] = [*whole, *polls, *by_keda, Restarted(played.restart)]
         found += [Edited(each.time, each.object) for each in played.objects[script.name]]
         self.happenings = sorted(found, key=lambda each: each.time)
 
@@ -115,12 +127,14 @@ class Record:
     def start(self) -> float:
         return self._played.start
 
-    def pods_at(self, time: float) -> tuple[int, int]:
-        """How many pods there were, and how many of them Running and Ready."""
-        return _pods(self._script, self._played.pods, time)
+    def ready_at(self, time: float) -> int:
+        """How many of its pods were Running and Ready."""
+        return sum(since <= time < until for since, until in self._ready)
 
     def _concerns(self, call: Call) -> bool:
         if call.namespace != self._script.namespace:
+            return False
+        if not call.resource.startswith((_SCALE, _HPA, _SCALED_OBJECT, _METRIC)):
             return False
         selector = f"scaledobject.keda.sh%2Fname%3D{self._script.name}"
         of_metric = call.resource.startswith(_METRIC) and call.uri.endswith(selector)
@@ -139,15 +153,21 @@ class Record:
         scale = calls[0].answer
         assert scale, calls[0]
         metrics = [call for call in calls if call.resource.startswith(_METRIC)]
-        writes = [call.body for call in calls if call.resource == _SCALE and call.is_write]
-        statuses = [call.body for call in calls if call.resource == f"{_HPA}/status" and call.is_write]
+        asked = (metrics or calls)[-1 if metrics else 0]
+        after = next((call for call in calls if call.received >= asked.ended), None)
+        writes = [call for call in calls if call.resource == _SCALE and call.is_write]
+        # Also one that met a newer object: it says what was decided.
+        statuses = [call.body for call in calls if call.resource == f"{_HPA}/status"]
         return Sync(
-            time=(metrics or calls)[len(metrics) - 1 if metrics else 0].ended,
+            time=calls[0].received,
+            earliest=asked.ended,
+            latest=after.received if after else asked.ended,
             spec=scale["spec"].get("replicas", 0),
             status=scale["status"].get("replicas", 0),
             served={call.resource.removeprefix(_METRIC): call.status == 200 for call in metrics},
             answers={query: answer for call in metrics for query, answer in self._journal.within(call).items()},
-            written=writes[-1]["spec"].get("replicas", 0) if writes and writes[-1] else None,
+            written=_count(writes[-1]) if writes else None,
+            written_at=writes[-1].ended if writes else 0.0,
             hpa=statuses[-1]["status"] if statuses and statuses[-1] else None,
         )
 
@@ -155,8 +175,8 @@ class Record:
         for call in calls:
             if call.user != _KEDA or not call.is_write:
                 continue
-            if call.resource == _SCALE and call.body:
-                yield Scaled(call.received, call.body["spec"].get("replicas", 0))
+            if call.resource == _SCALE:
+                yield Scaled(call.received, _count(call))
             elif call.resource == _HPA:
                 yield HpaWritten(call.ended, None if call.verb == "delete" else call.answer)
             elif call.resource == f"{_SCALED_OBJECT}/status" and call.answer:
@@ -181,15 +201,19 @@ class _Journal:
                 self._open = [each for each in self._open if each not in counted]
         return found
 
-    def polls(self) -> list[Poll]:
-        """What no sync has claimed."""
+    def polls(self, writes: Sequence[float]) -> Iterator[Poll]:
+        """What no sync has claimed; ``writes`` are the times at which KEDA wrote the count."""
         groups: list[list[Asked]] = []
         for each in self._open:
             if groups and each.time - groups[-1][-1].time < _TOGETHER_S:
                 groups[-1].append(each)
             else:
                 groups.append([each])
-        return [Poll(group[-1].time, {each.query: each.answer for each in group}) for group in groups]
+        ends = [*(group[0].time for group in groups[1:]), inf]
+        for group, end in zip(groups, ends, strict=True):
+            time = group[-1].time
+            latest = next((write for write in writes if time <= write < end), time)
+            yield Poll(time, latest, {each.query: each.answer for each in group})
 
 
 def lost(answer: Answer | None) -> bool:
@@ -199,27 +223,25 @@ def lost(answer: Answer | None) -> bool:
     return answer.delay_s > TIMEOUT_S or not isfinite(answer.series[0])
 
 
+def _count(call: Call) -> int:
+    """What a scale was set to; JSON leaves a zero out."""
+    assert call.body, call
+    return int(call.body["spec"].get("replicas", 0))
+
+
 def _retries(calls: Sequence[Call]) -> bool:
     """Whether the last write met a newer object, which is then read again in the same sync."""
     return bool(calls) and calls[-1].resource == _SCALE and calls[-1].status == _CONFLICT
 
 
-def _pods(script: Script, events: Sequence[Event], time: float) -> tuple[int, int]:
-    alive: dict[str, Json] = {}
-    for event in events:
-        meta = event.object["metadata"]
-        if event.seen > time:
-            break
-        if meta["namespace"] != script.namespace or meta.get("labels", {}).get(LABEL) != script.name:
-            continue
-        if event.kind == "DELETED":
-            alive.pop(event.name, None)
-        else:
-            alive[event.name] = event.object
-    return len(alive), sum(_ready(pod) for pod in alive.values())
-
-
-def _ready(pod: Json) -> bool:
-    conditions = pod["status"].get("conditions", [])
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-    return ready and pod["status"]["phase"] == "Running"
+def _ready(script: Script, calls: Iterable[Call]) -> list[tuple[float, float]]:
+    """From when until when each pod was Running and Ready, which KWOK says in one call; another one removes it."""
+    since: dict[str, float] = {}
+    until: dict[str, float] = {}
+    for call in calls:
+        name, _, _ = call.name.rpartition("-")
+        ours = call.user == _KWOK and call.is_write and call.namespace == script.namespace
+        if ours and name.rpartition("-")[0] == script.name:
+            times = since if call.resource == "pods/status" else until
+            times.setdefault(call.name, call.ended)
+    return [(start, until.get(name, inf)) for name, start in since.items()]

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import Problems
 from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import parse_quantity
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.defaults import behavior_of
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.sync import evaluate
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import (
+    SECOND,
     Condition,
     Conditions,
     Controller,
@@ -20,6 +23,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types imp
     Memory,
     Metric,
     Observation,
+    Outcome,
     TargetType,
 )
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.keda.generated import to_hpa
@@ -44,28 +48,44 @@ from e2e.replicas.script import RARELY_S, TIMEOUT_S, Script
 from testbed.api import Json
 from testbed.standins.prometheus_script import Answer
 
+#: How long what is written may take to reach the caches of controllers.
+_CACHE_S = 1.0
+#: How far the time of a decision is from that of the calls around it, seen from the API server.
+_CLOCK_S = 0.1
 _CONDITIONS = {"AbleToScale": "able", "ScalingActive": "active", "ScalingLimited": "limited"}
 
 
+class Move(NamedTuple):
+    """Who made the count what, and when, in seconds after the start."""
+
+    at: float
+    who: str
+    count: int
+
+
 class Replay:
-    """One script. ``differences`` says where the engine is wrong, ``moves`` who made the count what and when."""
+    """One script. ``differences`` says where the engine is wrong, ``moves`` the changes of the real count."""
 
     def __init__(self, script: Script, record: Record, controller: Controller) -> None:
         self._script = script
         self._record = record
         self._controller = controller
         self._scaled: ScaledObject | None = None
-        self._hpa: Hpa | None = None
+        #: The last one that KEDA made, after that before it.
+        self._hpas: list[Hpa] = []
+        self._hpa_since = 0.0
         self._memory = Memory()
         self._keda = KedaMemory()
-        self._count = script.replicas
+        self.count = script.replicas
+        #: Syncs compared, and those of them that lacked a metric.
+        self.compared = self.lost = 0
         #: What KEDA is to write next.
         self._due: int | None = None
         self._active = ""
         self._conditions = Conditions()
         self._status: Json = {}
         self.differences: list[str] = []
-        self.moves: list[tuple[float, str, int]] = []
+        self.moves: list[Move] = []
         #: Moves downwards while a metric was lost.
         self.lowered: list[str] = []
         for happening in record.happenings:
@@ -82,7 +102,7 @@ class Replay:
         elif isinstance(happening, HpaWritten):
             self._hpa_written(happening)
         elif isinstance(happening, StatusWritten):
-            self._status = happening.status
+            self._status_written(happening)
         elif isinstance(happening, Edited):
             self._scaled = parse_scaled_object(happening.object)
             self._due = self._scaled.pauses.replicas
@@ -90,35 +110,52 @@ class Replay:
             self._memory = Memory(conditions=self._memory.conditions)
 
     def _sync(self, sync: Sync) -> None:
-        assert self._scaled and self._hpa, f"a sync without HPA: {sync}"
-        pods, ready = self._record.pods_at(sync.time)
-        values: tuple[int | None, ...] = (None,) * len(self._hpa.metrics)
+        assert self._scaled and self._hpas, f"a sync without HPA: {sync}"
+        values: tuple[int | None, ...] = (None,) * len(self._hpas[-1].metrics)
         if sync.served:
             readings = self._readings(sync.answers)
+            ready = self._record.ready_at(sync.earliest)
             served = serve(self._scaled, self._keda, readings, sync.spec, ready)
             self._keda, values = served.memory, served.values
-        seen = Observation(_ns(sync.time), sync.spec, sync.status, values, ready, pods)
-        outcome = evaluate(self._hpa, self._controller, self._memory, seen)
+        outcome = self._decide(sync, values)
         self._memory = outcome.memory
-        predicted = None if outcome.desired == sync.spec else outcome.desired
-        self._compare(sync, "the HPA writes", sync.written, predicted)
-        for metric, number in zip(self._hpa.metrics, values, strict=True):
+        self.compared += 1
+        self._compare(sync, "the HPA writes", sync.written, _change(sync, outcome))
+        for metric, number in zip(self._hpas[-1].metrics, values, strict=True):
             if metric.name in sync.served:
                 self._compare(sync, f"{metric.name} is served", sync.served[metric.name], number is not None)
         self._compare_status(sync, values)
-        if sync.written is not None:
-            if sync.written < sync.spec and self._loses(sync.answers):
+        if sync.served and self._loses(sync.answers):
+            self.lost += 1
+            if sync.written is not None and sync.written < sync.spec:
                 self.lowered.append(f"{self._at(sync)}: from {sync.spec} to {sync.written}")
-            self._moved(sync.time, "hpa", sync.written)
+        if sync.written is not None:
+            self._moved(sync.written_at, "hpa", sync.written)
+
+    def _decide(self, sync: Sync, values: tuple[int | None, ...]) -> Outcome:
+        """The prediction. Where what was seen is not known for certain, the one that came true, if any did.
+
+        That is the time within _CLOCK_S, and whether a new HPA had reached the controller yet.
+        """
+        ready = self._record.ready_at(sync.earliest)
+        certain = sync.time - self._hpa_since > _CACHE_S
+        outcomes = []
+        for hpa in self._hpas[-1:] if certain else self._hpas[::-1]:
+            for now in (sync.earliest, sync.latest, sync.earliest - _CLOCK_S, sync.latest + _CLOCK_S):
+                seen = Observation(_ns(now), sync.spec, sync.status, values, ready, sync.status)
+                outcome = evaluate(hpa, self._controller, self._memory, seen)
+                if _change(sync, outcome) is not None:
+                    outcome = outcome._replace(memory=_since(outcome.memory, seen.now, _ns(sync.written_at)))
+                outcomes.append(outcome)
+        return next((outcome for outcome in outcomes if _change(sync, outcome) == sync.written), outcomes[0])
 
     def _compare_status(self, sync: Sync, values: tuple[int | None, ...]) -> None:
         """Conditions, and metric values as the HPA read them. The status is written where it changes."""
         if sync.hpa:
             self._conditions = _conditions(sync.hpa)
-            assert self._hpa
             expected = {
                 metric.name: _shown(metric, number, sync.status)
-                for metric, number in zip(self._hpa.metrics, values, strict=True)
+                for metric, number in zip(self._hpas[-1].metrics, values, strict=True)
                 if number is not None and sync.served
             }
             self._compare(sync, "the HPA reads", _current(sync.hpa), expected)
@@ -128,14 +165,16 @@ class Replay:
     def _poll(self, happening: Poll) -> None:
         assert self._scaled
         self._settle(happening)
-        _, ready = self._record.pods_at(happening.time)
+        ready = self._record.ready_at(happening.time)
         readings = self._readings(happening.answers)
-        polled = poll(self._scaled, self._keda, readings, self._count, ready, _ns(happening.time))
+        polled = poll(self._scaled, self._keda, readings, self.count, ready, _ns(happening.latest))
         self._keda, self._due, self._active = polled.memory, polled.replicas, polled.reason
-        if polled.replicas is not None and polled.replicas < self._count and self._loses(happening.answers):
-            self.lowered.append(f"{self._at(happening)}: from {self._count} to {polled.replicas}")
+        if polled.replicas is not None and polled.replicas < self.count and self._loses(happening.answers):
+            self.lowered.append(f"{self._at(happening)}: from {self.count} to {polled.replicas}")
 
     def _scaled_by_keda(self, happening: Scaled) -> None:
+        if self._due is None and happening.count == self.count:
+            return  # again, as its cache had not seen it yet
         self._compare(happening, "KEDA writes", happening.count, self._due)
         self._due = None
         self._moved(happening.time, "keda", happening.count)
@@ -148,10 +187,22 @@ class Replay:
     def _hpa_written(self, happening: HpaWritten) -> None:
         assert self._scaled
         if happening.object is None:
-            self._hpa, self._memory = None, Memory()
+            self._hpas, self._memory = [], Memory()
             return
-        self._hpa = to_hpa(self._scaled)
-        self._compare(happening, "KEDA makes the HPA", _hpa(happening.object), self._hpa)
+        hpa = to_hpa(self._scaled)
+        self._compare(happening, "KEDA makes the HPA", _hpa(happening.object), hpa)
+        if hpa not in self._hpas[-1:]:
+            self._hpas = [*self._hpas[-1:], hpa]
+            self._hpa_since = happening.time
+
+    def _status_written(self, happening: StatusWritten) -> None:
+        """KEDA keeps whole seconds of when a poll ended, which may be the next one after it was seen to begin."""
+        self._status = happening.status
+        mine, written = self._keda.last_active, happening.status.get("lastActiveTime")
+        if mine is not None and written:
+            real = _ns(datetime.fromisoformat(written).timestamp())
+            if abs(mine - real) <= SECOND:
+                self._keda = replace(self._keda, last_active=real)
 
     def _end(self) -> None:
         last = self._record.happenings[-1]
@@ -171,8 +222,8 @@ class Replay:
         return any(lost(answers.get(self._script.query(trigger))) for trigger in self._script.triggers)
 
     def _moved(self, time: float, who: str, count: int) -> None:
-        self._count = count
-        self.moves.append((time - self._record.start, who, count))
+        self.count = count
+        self.moves.append(Move(time - self._record.start, who, count))
 
     def _compare(self, happening: Happening, what: str, real: Any, predicted: Any) -> None:
         if real != predicted:
@@ -180,6 +231,19 @@ class Replay:
 
     def _at(self, happening: Happening) -> str:
         return f"{self._script.name} at {happening.time - self._record.start:.3f} s"
+
+
+def _change(sync: Sync, outcome: Outcome) -> int | None:
+    return None if outcome.desired == sync.spec else outcome.desired
+
+
+def _since(memory: Memory, decided: int, written: int) -> Memory:
+    """The controller dates a change of its own when it has been written, which took a while after the decision."""
+    ups, downs = (
+        tuple(event._replace(at=written) if event.at == decided else event for event in events)
+        for events in (memory.ups, memory.downs)
+    )
+    return memory._replace(ups=ups, downs=downs)
 
 
 def _reading(answer: Answer | None) -> Reading:
@@ -240,5 +304,12 @@ def _currents(status: Json) -> Iterator[tuple[str, int]]:
 
 
 def _shown(metric: Metric, number: int, status: int) -> int:
-    """As GetExternalPerPodMetricReplicas of Kubernetes 1.35 reports it: per existing pod, rounded up."""
-    return -(-number // status) if metric.type is TargetType.AVERAGE_VALUE else number
+    """As the status of an HPA has it (replica_calculator.go of Kubernetes 1.35): per existing pod, rounded up.
+
+    A negative one counts as an overflow, and what is divided by no pods becomes the lowest number.
+    """
+    if metric.type is TargetType.VALUE:
+        return number
+    if number < 0:
+        return 2**63 - 1
+    return -(-number // status) if status else -(2**63)

@@ -35,11 +35,13 @@ class Step:
 class Script:
     """``spec`` is that of the ScaledObject beyond what all have; triggers carry what theirs say beside the query.
 
-    ``replicas`` exist at first. No more than ``room`` pods find a place, and no more than ``quota`` may exist.
-    ``lowers``: it is told to take lost metrics for no demand, or for a lower count.
+    ``replicas`` is the first count, and ``ends`` the last one. No more than ``room`` pods find a place, and no more than ``quota`` may exist.
+    ``lowers``: it is told to take lost metrics for no demand, or for a lower count. ``unreliable``: its Prometheus goes
+    down for a while.
     """
 
     name: str
+    ends: int
     steps: tuple[Step, ...]
     replicas: int = 2
     spec: Json = field(default_factory=dict)

@@ -134,7 +134,7 @@ func (s scales) Get(_ context.Context, _ schema.GroupResource, name string, _ me
 }
 
 func (s scales) Update(_ context.Context, _ schema.GroupResource, scale *autoscalingv1.Scale, _ metav1.UpdateOptions) (*autoscalingv1.Scale, error) {
-	if s.step.Refused {
+	if s.step.Refused || scale.Spec.Replicas < 0 { // no API server takes a negative count
 		return nil, errors.New("refused")
 	}
 	s.written = scale.Spec.Replicas

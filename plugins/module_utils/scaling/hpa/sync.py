@@ -69,9 +69,12 @@ class _Sync:
             self._ask_metrics()
 
     def write(self) -> None:
-        """Write the count. One that is refused leaves the recommendation, and is no event."""
+        """Write the count. One that is refused leaves the recommendation, and is no event.
+
+        The API server takes no negative one, which twice 2**30 overflows to.
+        """
         before, after = self.seen.spec, self.desired
-        if not self.seen.writable:
+        if after < 0 or not self.seen.writable:
             self.able, self.desired = _REFUSED, before
             return
         self.able = _WRITTEN

@@ -50,11 +50,10 @@ _RIGHT = ("**", "^")
 _WORDS = {"true": True, "false": False, "nil": None}
 _KEYWORDS = ("in", "matches", "contains", "startsWith", "endsWith", "let", "if", "else")
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$])"
+    r"(?as)(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$])"
     r"|(?P<name>[A-Za-z_$][\w$]*)"
     r"|(?P<sign>\*\*|&&|\|\||==|!=|<=|>=|\?\?|[-+*%^<>!:(),]|\?(?!\.)|/(?![/*]))"
-    r"|(?P<other>\?\.|//|/\*|.)",
-    re.ASCII | re.DOTALL,
+    r"|(?P<other>\?\.|//|/\*|.)"
 )
 _SPACE = re.compile(r"[ \t\r\n]*")
 _UNSUPPORTED = "is not supported in a formula here"

@@ -25,7 +25,8 @@ def test_defaults_are_filled_in() -> None:
         (None, "behavior: must be a dictionary, got null."),
         (
             {"scaleUp": {"stabilizationWindowSeconds": 4000}},
-            "behavior.scaleUp.stabilizationWindowSeconds: must be a whole number, at least 0 and at most 3600, got 4000.",
+            "behavior.scaleUp.stabilizationWindowSeconds: must be a whole number, at least 0 and at most 3600, "
+            "got 4000.",
         ),
     ],
     ids=["none", "a window"],

@@ -5,113 +5,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.gpufleet.llm.plugins.module_utils import _cluster, _prometheus
-from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.data import timestamp
-from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import SECOND
+from ansible_collections.gpufleet.llm.plugins.module_utils import _cluster
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import parse_fleet
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Prometheus
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.capacity import config_query, length_queries
 from ansible_collections.gpufleet.llm.plugins.modules import replica_target_info
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils import observed
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi, status
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.prometheus_answers import (
-    FakePrometheus,
-    Refusal,
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.fake_api import FakeApi
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.prometheus_answers import FakePrometheus, Refusal
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.replica_world import (
+    CLUSTER,
+    GIVEN,
+    NOW,
+    SILENT,
+    Ask,
+    Json,
+    ago,
+    asking,
+    rescaled,
+    resized,
+    scaled_object,
+    steady,
+    world,
 )
 
 pytest.importorskip("urllib3")
 pytest.importorskip("kubernetes")
 
-Json = dict[str, Any]
-#: 2026-11-25T14:00:00Z
-NOW = 1_795_615_200
-CLUSTER = {"name": "east", "provider": "kwok", "prometheus": {"in_cluster_url": "http://prometheus.example.com"}}
-Ask = Callable[..., Json]
-
-
-def ago(seconds: int) -> str:
-    return timestamp((NOW - seconds) * SECOND)
-
-
-def scaled_object(name: str = "llama", **spec: Any) -> Json:
-    """A ScaledObject of one trigger, which takes 5 requests a replica."""
-    metadata = {"serverAddress": "http://prometheus:9090", "query": name, "threshold": "5", "ignoreNullValues": "false"}
-    trigger = {"type": "prometheus", "name": "demand", "metadata": metadata}
-    target = {"kind": "Deployment", "name": name}
-    spec = {"scaleTargetRef": target, "minReplicaCount": 1, "maxReplicaCount": 8, "triggers": [trigger], **spec}
-    labels = {"gpufleet.io/model": name}
-    return observed.observed(
-        "keda.sh/v1alpha1", "ScaledObject", name, "inference", spec=spec, metadata={"labels": labels}
-    )
-
-
-def rescaled(size: int, seconds: int, name: str = "llama", **more: Any) -> Json:
-    """The event of an HPA that has changed a count."""
-    return {
-        **observed.observed("v1", "Event", f"{name}.{size}.{seconds}", "inference"),
-        "involvedObject": {"kind": "HorizontalPodAutoscaler", "name": f"keda-hpa-{name}"},
-        "reason": "SuccessfulRescale",
-        "message": f"New size: {size}; reason: external metric above target",
-        "firstTimestamp": ago(seconds),
-        "lastTimestamp": ago(seconds),
-        "count": 1,
-        **more,
-    }
-
-
-def resized(before: int, size: int, seconds: int) -> Json:
-    """The event of a Deployment that follows."""
-    return {
-        **rescaled(size, seconds),
-        **observed.observed("v1", "Event", f"follows.{size}.{seconds}", "inference"),
-        "involvedObject": {"kind": "Deployment", "name": "llama"},
-        "reason": "ScalingReplicaSet",
-        "message": f"Scaled up replica set llama-6d5f9c7b8 from {before} to {size}",
-    }
-
-
-def world(replicas: int = 4, *names: str) -> FakeApi:
-    """A cluster with workloads whose pods all serve."""
-    api = FakeApi()
-    for name in names or ("llama",):
-        api.add(scaled_object(name))
-        made = {"name": f"keda-hpa-{name}", "creationTimestamp": ago(86400)}
-        api.add({**observed.hpa(), "metadata": {"namespace": "inference", **made}})
-        workload = observed.deployment(replicas, total=replicas)
-        workload["metadata"]["name"], workload["spec"]["selector"] = name, {"matchLabels": {"app": name}}
-        api.add(workload)
-        for index in range(replicas):
-            serves = {"phase": "Running", "conditions": observed.conditions(("Ready", "True", "", ""))}
-            api.add(observed.pod(name=f"{name}-{index}", status=serves, metadata={"labels": {"app": name}}))
-    return api
-
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """Run the module, and return what it prints."""
-
-    def run(api: FakeApi, prometheus: FakePrometheus, check: bool = False, **params: Any) -> Json:
-        warned: list[str] = []
-        monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: warned.append(text))
-        monkeypatch.setattr(replica_target_info, "connect", lambda fleet, **limits: replace(api.cluster(), **limits))
-        monkeypatch.setattr(replica_target_info, "time", lambda: NOW + 0.5)
-        monkeypatch.setattr(_prometheus, "open_url", prometheus.open_url)
-        options = {"cluster": CLUSTER, "namespace": "inference", "_ansible_check_mode": check, **params}
-        given = {key: value for key, value in options.items() if value is not None}
-        with patch_module_args(given), pytest.raises(SystemExit):
-            replica_target_info.main()
-        return {**json.loads(capsys.readouterr().out), "warned": warned}
-
-    return run
-
-
-def steady(value: float) -> FakePrometheus:
-    return FakePrometheus(NOW, llama=lambda at: [value])
+    return asking(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -138,6 +66,8 @@ def test_calls_are_few_however_many_targets_there_are(ask: Ask) -> None:
         + ["pods"] * 3
     )
     assert all(call.method == "GET" for call in api.calls)
+    pods = [call.query["labelSelector"] for call in api.calls if call.path.endswith("/pods")]
+    assert sorted(pods) == [f"app={name}" for name in names]
     fields = [call.query["fieldSelector"] for call in api.calls if call.path.endswith("/events")]
     assert sorted(fields) == ["reason=ScalingReplicaSet", "reason=SuccessfulRescale"]
     assert sorted(prometheus.asked) == sorted((call, name) for name in names for call in ("query", "query_range"))
@@ -231,7 +161,8 @@ def test_a_query_that_is_refused_is_refused_to_keda_too(ask: Ask, answer: Any, s
     found = ask(world(4), prometheus)
     (target,) = found["targets"]
     assert target["desired"] == 4 and said in target["decision"]["triggers"][0]["error"]
-    assert said in found["findings"][0]["message"] and found["findings"][0]["id"] == "metric-missing"
+    assert said in found["findings"][0]["message"] and not target["decision"]["complete"]
+    assert [finding["id"] for finding in found["findings"]] == ["metric-missing", "memory-incomplete"]
     assert len(found["warned"]) == 1
 
 
@@ -247,6 +178,13 @@ def test_triggers_of_other_types_have_no_value_and_hold_the_count(ask: Ask) -> N
     (target,) = found["targets"]
     assert (target["desired"], target["what_if"]["desired"]) == (4, 8)
     assert "type rabbitmq" in found["warned"][0]
+
+
+@pytest.mark.parametrize(("quiet_s", "desired"), [(100, 1), (400, 0)])
+def test_keda_remembers_when_it_was_active_last(ask: Ask, quiet_s: int, desired: int) -> None:
+    api = world(1)
+    api.add({**scaled_object(minReplicaCount=0), "status": {"lastActiveTime": ago(quiet_s)}})
+    assert ask(api, steady(0))["targets"][0]["desired"] == desired
 
 
 def test_what_if_changes_everything_that_decides(ask: Ask) -> None:
@@ -267,8 +205,40 @@ def test_history_compares_with_a_proposed_configuration(ask: Ask) -> None:
     assert waves.asked == [("query", "llama"), ("query_range", "llama"), ("query_range", "llama")]
 
 
-GIVEN = {"scaled_object": scaled_object(), "values": {"demand": 21}, "replicas": 4}
-SILENT = FakePrometheus(NOW)
+POOL = {"name": "h100", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}
+MODEL = {
+    "name": "llama",
+    "namespace": "inference",
+    "source": {"uri": "meta-llama/Llama-3.3-70B-Instruct", "revision": "main"},
+    "pool": "h100",
+    "gpus": 4,
+    "engine": {"args": ["--max-num-seqs", "64"]},
+    "replicas": {"min": 2, "max": 8},
+    "scaling": {"concurrency": 100},
+}
+
+
+def test_the_capacity_of_a_declared_model_is_told_and_what_differs_from_it(ask: Ask) -> None:
+    prometheus = steady(5)
+    (fleet_model,) = parse_fleet(CLUSTER, [POOL], [MODEL], None).models
+    declared = Prometheus("http://prometheus.example.com")
+    config = b'{"data":{"result":[{"metric":{"pod":"a","kv_cache_size_tokens":"80000"},"value":[1,"1"]}]}}'
+    prometheus.queries[config_query(fleet_model, declared)] = config
+    for query in length_queries(fleet_model, declared):
+        prometheus.queries[query] = lambda at: [1000.0]
+    found = ask(world(), prometheus, pools=[POOL], models=[MODEL])
+    (target,) = found["targets"]
+    told = target["capacity"]
+    assert (told["concurrency"], told["kv_tokens"], told["request_tokens"], told["max_num_seqs"]) == (
+        32,
+        80000,
+        2000,
+        64,
+    )
+    assert told["declared_concurrency"] == 100 and told["formula"].endswith("= 32")
+    assert [finding["id"] for finding in found["findings"]] == ["concurrency-off"] and len(found["warned"]) == 1
+    prometheus.queries[config_query(fleet_model, declared)] = lambda at: []
+    assert "capacity" not in ask(world(), prometheus, pools=[POOL], models=[MODEL])["targets"][0]
 
 
 def test_given_values_need_neither_cluster_nor_library(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,101 +268,3 @@ def test_a_query_selects(ask: Ask) -> None:
 def test_a_prometheus_is_required(ask: Ask) -> None:
     found = ask(world(), SILENT, cluster={"name": "east", "provider": "kwok"})
     assert found["msg"].startswith("gpufleet_cluster.prometheus: is required")
-
-
-@pytest.mark.parametrize(
-    ("params", "msg"),
-    [
-        pytest.param({"cluster": None}, "cluster: is required", id="no cluster"),
-        pytest.param({"namespace": None}, "namespace: is required", id="no namespace"),
-        pytest.param({"namespace": "a b"}, "namespace: must be a namespace", id="namespace"),
-        pytest.param({"name": "a", "label_selector": "a=b"}, "label_selector: contradicts name", id="two selections"),
-        pytest.param({"name": "../a"}, "name: must be the name of a Kubernetes object", id="name"),
-        pytest.param({"label_selector": "a&b"}, "label_selector: must be a label selector", id="labels"),
-        pytest.param({"what_if": {"replica": 3}}, "what_if.replica: is not a known key", id="what_if key"),
-        pytest.param(
-            {"what_if": {"values": {"demnd": 3}}}, "what_if.values.demnd: is the name of no trigger", id="value"
-        ),
-        pytest.param(
-            {"what_if": {"values": {"demand": "x"}}}, "what_if.values.demand: must be a number", id="no number"
-        ),
-        pytest.param({"what_if": {"min": 9}}, "what_if.min: is 9, above max 8", id="min"),
-        pytest.param({"what_if": {"max": -1}}, "what_if.max: must be a whole number", id="max"),
-        pytest.param({"what_if": {"threshold": {"demand": 0}}}, "what_if.threshold.demand: must be", id="threshold"),
-        pytest.param({"history": {}}, "history.proposed: is required", id="nothing proposed"),
-        pytest.param({"history": {"proposed": {"maximum": 3}}}, "history.proposed.maximum: is not", id="proposed"),
-        pytest.param(
-            {"history": {"proposed": {"replicas": 3}}}, "history.proposed.replicas: does nothing", id="replay"
-        ),
-        pytest.param({"history": {"proposed": {"max": 3}, "hours": 0}}, "history.hours: must be a number", id="hours"),
-        pytest.param({"history": {"proposed": {"max": 3}, "hours": 48}}, "history.hours: makes more than", id="points"),
-        pytest.param({"query": "[?"}, "query: is no JMESPath expression", id="query"),
-        pytest.param({"query": "sum([].name)"}, "query: cannot be applied", id="query on other types"),
-        pytest.param({"given": []}, "given: is empty", id="nothing given"),
-        pytest.param({"given": "text"}, "given: must be a dictionary", id="given text"),
-        pytest.param({"given": [{}]}, "given[0].scaled_object: is required", id="given nothing"),
-        pytest.param({"given": {**GIVEN, "values": {}}}, "given.values.demand: is required", id="given no value"),
-        pytest.param(
-            {"given": GIVEN, "history": {"proposed": {"max": 3}}}, "history: needs the Prometheus", id="history"
-        ),
-        pytest.param({"name": "mistral"}, "ScaledObject inference/mistral: does not exist", id="absent"),
-        pytest.param({"namespace": "other"}, "Namespace other: has no ScaledObject.", id="absent namespace"),
-        pytest.param(
-            {"label_selector": "a=b"}, "Namespace inference: has no ScaledObject with the labels a=b", id="none"
-        ),
-    ],
-)
-def test_bad_input_is_one_line(ask: Ask, params: Json, msg: str) -> None:
-    found = ask(world(), steady(5), **params)
-    assert found["failed"] and found["msg"].startswith(msg) and "\n" not in found["msg"]
-    assert found["verdict"] == "broken" and found["findings"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "msg"),
-    [
-        pytest.param(Refusal(401, "Unauthorized", b""), "401 Unauthorized. Name the variable", id="401"),
-        pytest.param(Refusal(404, "Not Found", b"<html>"), "404 Not Found. Check gpufleet_cluster", id="404"),
-        pytest.param(Refusal(500, "Internal Server Error", b"{"), "500 Internal Server Error. Check", id="500"),
-        pytest.param(b"<!doctype html><title>Sign in", "is not JSON, but begins with '<!doctype html>", id="HTML"),
-        pytest.param(b" " * (33 << 20), "the answer is larger than 32 MiB", id="huge"),
-        pytest.param(ConnectionRefusedError(111, "Connection refused"), "Connection refused", id="refused"),
-        pytest.param(TimeoutError("timed out"), "timed out", id="slow"),
-    ],
-)
-def test_a_prometheus_that_does_not_answer_is_one_line(ask: Ask, answer: Any, msg: str) -> None:
-    prometheus = steady(5)
-    prometheus.queries["llama"] = answer
-    found = ask(world(), prometheus)
-    begins = "Prometheus: http://prometheus.example.com does not answer a query: "
-    assert found["failed"] and found["msg"].startswith(begins) and msg in found["msg"] and "\n" not in found["msg"]
-
-
-def test_a_scaled_object_that_cannot_work_is_named_and_the_others_are_decided(ask: Ask) -> None:
-    api = world(4, "llama", "qwen")
-    broken = scaled_object("qwen")
-    broken["spec"]["triggers"][0]["metadata"]["threshold"] = "0"
-    api.add(broken)
-    found = ask(api, steady(26), query="[].desired")
-    begins = "ScaledObject inference/qwen spec.triggers[0].metadata.threshold: is 0, and must be above 0"
-    assert found["failed"] and found["msg"].startswith(begins) and "\n" not in found["msg"]
-    assert [target["name"] for target in found["targets"]] == ["llama"] and found["selected"] == [6]
-
-
-def test_a_workload_that_is_not_there_is_named(ask: Ask) -> None:
-    api = world()
-    gone = {"kind": "Deployment", "name": "gone"}
-    api.add(scaled_object(scaleTargetRef=gone))
-    found = ask(api, steady(5))
-    assert found["msg"].startswith(
-        "Deployment inference/gone: does not exist, or has no scale. Correct spec.scaleTargetRef"
-    )
-
-
-def test_what_may_not_be_read_is_named(ask: Ask) -> None:
-    api = world()
-    api.fail(lambda call: call.path.endswith("/scale"), status(403, "deployments/scale is forbidden"))
-    found = ask(api, steady(5))
-    assert found["msg"].startswith(
-        "scale of Deployment inference/llama: deployments/scale is forbidden. Grant the verb"
-    )

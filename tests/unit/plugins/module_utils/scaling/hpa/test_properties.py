@@ -84,11 +84,7 @@ def _memory(source: random.Random) -> Memory:
 
 
 def test_a_count_that_is_written_is_within_the_bounds() -> None:
-    """What stays outside is what is not written: a zero that is left alone, and what the API server refuses.
-
-    Without a behaviour and from 2**30 replicas, twice the count overflows and upstream writes a negative count, which
-    the API server refuses.
-    """
+    """What stays outside is what is not written: a zero that is left alone, and what the API server refuses."""
     written = 0
     for hpa, controller, memory, seen in cases():
         desired = evaluate(hpa, controller, memory, seen).desired

@@ -115,6 +115,12 @@ def test_a_write_that_is_refused_is_remembered_as_a_wish_only() -> None:
     assert outcome.memory.ups == ()
 
 
+def test_twice_a_huge_count_overflows_and_is_refused() -> None:
+    huge = Hpa(1, 2**31 - 1, (DEMAND,))
+    outcome = evaluate(huge, Controller(), Memory(), Observation(0, 2**30, 2**30, (2**42,)))
+    assert (outcome.desired, outcome.memory.conditions.able) == (2**30, Condition(False, "FailedUpdateScale"))
+
+
 def test_without_a_behavior_changes_are_no_events() -> None:
     outcome = evaluate(Hpa(1, 9, (DEMAND,)), Controller(), Memory(), Observation(0, 4, 4, (6000,)))
     assert (outcome.desired, outcome.memory.ups) == (6, ())

@@ -93,6 +93,7 @@ def test_nil_is_a_result_only_where_keda_sees_the_operator_for_it() -> None:
         ("b > 3 ? true : 2", "gives true, which is no number"),
         ("(b > 3 ? 1 : true) ? 1 : 2", "needs a condition and has 1"),
         ("not (b > 3 ? 1 : true) ? 1 : 2", "needs a condition and has 1"),
+        ("(b < 0 ? 1 : true) + 1", "needs a number and has true"),
         ("max(1, b) == 1 ? 1 : 2", "needs a whole number and has 4.0"),
         ("7 % (b > 3 ? 0 : 1)", "% needs whole numbers, the second not 0"),
         ("7 % max(1, b)", "% needs whole numbers, the second not 0"),

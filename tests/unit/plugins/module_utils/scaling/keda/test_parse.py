@@ -122,6 +122,10 @@ def test_a_formula_is_read_with_its_target() -> None:
     assert whole.whole
 
 
+def test_idle_at_zero_goes_with_a_minimum_of_zero_that_is_written() -> None:
+    assert parse_scaled_object(scaled(spec(minReplicaCount=0, idleReplicaCount=0))).idle == 0
+
+
 def test_the_empty_modifiers_that_keda_writes_itself_are_none() -> None:
     assert parse_scaled_object(scaled(spec(advanced={"scalingModifiers": {}}))).modifiers is None
 
