@@ -22,4 +22,5 @@ def situation_of_filter(name: str, scaled_object: Any, given: Mapping[str, Any])
     try:
         return situation_of(written, name)
     except InvalidInput as error:
-        raise AnsibleFilterError(error.line()) from error
+        # Ansible shows what an error comes from beside it, which would say the first of them twice.
+        raise AnsibleFilterError(" ".join(finding.line() for finding in error.findings)) from None
