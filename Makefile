@@ -28,9 +28,9 @@ demo: .venv/.stamp ## Start the test bed, converge a fleet on it, let load come 
 	@PYTHONPATH=tests $(PY) -m demo
 
 .PHONY: test
-test: .venv/.stamp ## Everything that proves the collection: unit, frame, test bed and end-to-end tests, molecule
+test: .venv/.stamp ## Everything that proves the collection: unit, frame, oracle, test bed and end-to-end tests, molecule
 	@$(TESTBED) build
-	@$(PYTEST) tests/unit tests/frame
+	@$(PYTEST) tests/unit tests/frame tests/oracle
 	@$(PYTEST) $(ON_BEDS) tests/testbed_tests tests/e2e tests/faults
 	@$(MOLECULE)
 
@@ -55,6 +55,7 @@ test-long: .venv/.stamp ## What test leaves out: a kill at every fifth call, lon
 test-next: export GPUFLEET_BED_VERSIONS := next
 test-next: .venv/.stamp
 	@$(TESTBED) build
+	@$(PYTEST) tests/oracle
 	@$(PYTEST) $(ON_BEDS) tests/testbed_tests tests/e2e tests/faults
 
 .PHONY: lint

@@ -16,6 +16,7 @@ from stage import COLLECTIONS, ROOT, stage
 from steps import Steps
 
 PLUGINS = "ansible_collections.gpufleet.llm.plugins"
+TYPED = "tests/testbed tests/demo tests/e2e tests/faults tests/oracle tests/benchmarks"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def checks(staged: Path) -> list[Check]:
         Check("ansible-lint", "ansible-lint --offline --strict"),
         Check("antsibull-docs", "antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all ."),
         Check("mypy-plugins", f"mypy --config-file {ROOT}/pyproject.toml -p {PLUGINS}", staged),
-        Check("mypy", "mypy tools tests/testbed tests/demo tests/e2e tests/faults tests/benchmarks conftest.py"),
+        Check("mypy", f"mypy tools {TYPED} conftest.py"),
         Check("import-linter", "lint-imports --no-cache --no-logo"),
         Check("vermin", "vermin --target=3.9- --feature union-types --no-tips --violations plugins"),
         Check("yamllint", "yamllint --strict ."),

@@ -14,8 +14,9 @@ from typing import Any, Optional
 from ._cluster import Cluster, Reply
 from ._observe import Observed, gpu_pods_on_pool, names_of, observe, refused_deletions
 from .checks.declaration import declaration_findings
+from .checks.scaling import scaling_findings
 from .converge.conflicts import conflict_findings
-from .converge.decisions import Decisions, Ended, decisions, dropped, without_override
+from .converge.decisions import Decisions, Ended, decisions, dropped, with_override
 from .converge.plan import Action, Change, decide, orphan_finding, orphans
 from .converge.refusal import refusal_finding
 from .converge.replicas import HOLDER, ReplicasStep, replicas_step, scale_targets
@@ -25,7 +26,7 @@ from .fleet.types import Fleet
 from .objects import keda
 from .objects.build import COMPONENTS
 from .objects.meta import MANAGER, POOL_LABEL, Ref, label_of, owners_of, ref_of
-from .scaling.override import ANNOTATION, FIELD
+from .scaling.override import ANNOTATION, FIELD, recorded_in
 
 _REPLICAS = ".spec.replicas"
 #: A retired scaler has to be gone before the count is set, or its HPA sets it back. The HPA goes by garbage collection,
@@ -61,7 +62,10 @@ class Prepared:
 
 @dataclass
 class Applier:
-    """One run over one component of a fleet."""
+    """One run over one component of a fleet.
+
+    ``deciding`` are annotations that a prediction takes for written: the text of an override, or None for none.
+    """
 
     cluster: Cluster
     fleet: Fleet
@@ -69,6 +73,7 @@ class Applier:
     options: Options
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    deciding: Mapping[Ref, Optional[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def run(self) -> list[Change]:
@@ -83,7 +88,9 @@ class Applier:
         observed = observe(self.cluster, component, self.component, self.fleet.cluster.name, refs, absent)
         self._require_targets(wanted)
         standing = self._decisions(refs, observed)
-        refs = {ref_of(obj): obj for obj in component.build(standing.decided(self.fleet))}
+        decided = standing.decided(self.fleet)
+        refs = {ref_of(obj): obj for obj in component.build(decided)}
+        self._require_sense(decided, refs)
         prepared = self._admit(self._prepare(refs, observed, standing), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
         pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
@@ -120,9 +127,21 @@ class Applier:
         if missing and not self.options.check:
             raise ApplyError(missing)
 
+    def _require_sense(self, decided: Fleet, refs: Mapping[Ref, dict[str, Any]]) -> None:
+        """An autoscaler that cannot work is refused, also where it is a person's decision that makes it so."""
+        found = scaling_findings(decided, list(refs.values()))
+        broken = [finding for finding in found if finding.severity is Severity.ERROR]
+        if broken:
+            raise ApplyError(broken)
+        self.findings += found
+
     def _decisions(self, refs: Mapping[Ref, Any], observed: Observed) -> Decisions:
         """What people decided about the autoscalers of the run."""
-        scaled = [obj for ref, obj in observed.live.items() if ref in refs and ref.kind == "ScaledObject"]
+        scaled = [
+            with_override(obj, self.deciding.get(ref, recorded_in(obj)))
+            for ref, obj in observed.live.items()
+            if ref in refs and ref.kind == "ScaledObject"
+        ]
         standing = decisions(scaled, self.now())
         self.findings += standing.findings
         return standing
@@ -168,7 +187,7 @@ class Applier:
         if not reply.ok:
             return replace(entry, findings=tuple(_refusals(ref, reply, entry.step.obj, live, settled)))
         after = _with_held(reply.body, entry.step.hold)
-        after = without_override(after) if entry.ended else after
+        after = with_override(after, None) if entry.ended else after
         change = replace(decide(ref, live, after, entry.step.hold is not None), note=entry.note)
         return replace(entry, change=change, force=forced)
 

@@ -275,9 +275,10 @@ class Cluster:
         query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         return self.request("PATCH", self.path(ref), {**query, **_dry(dry_run)}, obj, APPLY)
 
-    def patch(self, ref: Ref, patch: Mapping[str, Any], dry_run: bool) -> Reply:
-        """Merge a patch into an object that is not ours to apply."""
-        return self.request("PATCH", self.path(ref), _dry(dry_run), patch, _MERGE)
+    def patch(self, ref: Ref, patch: Mapping[str, Any], dry_run: bool, manager: str = "") -> Reply:
+        """Merge a patch into an object that is not ours to apply. The client's own name is the default manager."""
+        query = {"fieldManager": manager} if manager else {}
+        return self.request("PATCH", self.path(ref), {**query, **_dry(dry_run)}, patch, _MERGE)
 
     def remove_annotation(self, ref: Ref, name: str, text: str, manager: str) -> Reply:
         """Remove an annotation whoever owns it, unless it holds something else than ``text`` by now."""

@@ -26,19 +26,28 @@ FLEET_OPTIONS: dict[str, Any] = {
 _CLIENT = "kubernetes, with the collection kubernetes.core >= 6.4.0"
 
 
+def require(module: AnsibleModule, library: str, import_error: Optional[str]) -> None:
+    """Fail where a library could not be imported, for which ``import_error`` is the reason."""
+    if import_error:
+        module.fail_json(msg=missing_required_lib(library), exception=import_error)
+
+
+def require_client(module: AnsibleModule) -> None:
+    """Fail without the client of Kubernetes."""
+    require(module, _CLIENT, _cluster.IMPORT_ERROR)
+
+
 def run(
     options: Mapping[str, Any],
     body: Callable[[AnsibleModule], dict[str, Any]],
-    needs: Optional[tuple[str, Optional[str]]] = None,
+    needs: Callable[[AnsibleModule], None] = require_client,
 ) -> None:
     """Run a module: ``body`` returns its result; a GpufleetError becomes one line, and its findings data.
 
-    ``needs`` names a library and the error of its import, if there was one; that of Kubernetes if absent.
+    ``needs`` fails where a library is missing.
     """
     module = AnsibleModule(argument_spec=dict(options), supports_check_mode=True)
-    library, import_error = needs or (_CLIENT, _cluster.IMPORT_ERROR)
-    if import_error:
-        module.fail_json(msg=missing_required_lib(library), exception=import_error)
+    needs(module)
     try:
         result = body(module)
     except GpufleetError as error:

@@ -14,8 +14,9 @@ from ._cluster import Cluster
 from .converge.plan import is_ours, selector_of_role
 from .converge.refusal import refusal_finding
 from .findings import Finding
+from .fleet.types import GpuPool
 from .objects.build import Component
-from .objects.meta import APP_LABEL, GPU_RESOURCE, WARM_APP, Ref, label_of, ref_of
+from .objects.meta import APP_LABEL, GPU_RESOURCE, WARM_APP, Ref, label_of, ref_of, selector_text
 
 #: Everything that decides replica counts.
 _SCALERS = (("keda.sh/v1alpha1", "ScaledObject"), ("autoscaling/v2", "HorizontalPodAutoscaler"))
@@ -73,6 +74,11 @@ def _namespaces(cluster: Cluster, refs: Sequence[Ref], live: Collection[Ref]) ->
     wanted = {ref for ref in refs if ref.kind == "Namespace"}
     asked = sorted((wanted | (needed - inhabited)) - set(live), key=str)
     return dict(zip(asked, cluster.in_parallel(cluster.get, asked)))
+
+
+def nodes_of(cluster: Cluster, pool: GpuPool) -> list[dict[str, Any]]:
+    """The nodes of a pool that exists."""
+    return cluster.list_objects("v1", "Node", labels=selector_text(pool.node_selector))
 
 
 def gpu_pods_on_pool(cluster: Cluster, node_pool: str) -> list[Mapping[str, Any]]:

@@ -12,21 +12,24 @@ from typing import Any, Optional
 
 from ._cluster import Cluster
 from ._helm import Helm
+from ._observe import nodes_of
 from .checks.declaration import declaration_findings
+from .checks.metrics import queries_of, series_findings
 from .checks.overrides import room_findings
 from .checks.permissions import Access, Target, allows, needed, permission_findings
 from .checks.placement import model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
+from .checks.scaling import scaling_findings
 from .checks.versions import declared_findings, version_findings
 from .converge.decisions import decisions
 from .converge.plan import is_ours
 from .errors import ClusterError
 from .findings import Finding, Severity, errors_first
-from .fleet.types import Fleet, GpuPool, Prometheus
+from .fleet.types import Fleet, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
-from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of, selector_text
+from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
 from .releases.charts import Install, version_of
 from .releases.obstacles import release_of
 
@@ -102,6 +105,7 @@ class Preflight:
                 unread += error.when_denied(Severity.WARNING)
         # Calls that the run itself needs are named by the access reviews, all of them at once.
         named = any(finding.id == "missing-permission" for finding in found)
+        found += scaling_findings(self.fleet, self._built.get(keda.ROLE, []))
         return errors_first([*found, *([] if named else unread), *declaration_findings(self.fleet)])
 
     def _find_retired(self) -> list[Finding]:
@@ -265,15 +269,27 @@ class Preflight:
         ]
 
     def _prometheus(self) -> list[Finding]:
-        """A warning, because only KEDA has to reach it, and from another place; the role keda waits for its values."""
-        prometheus = self.fleet.cluster.prometheus
-        if self.query is None or prometheus is None or not any(obj["kind"] == "ScaledObject" for obj in self._objects):
+        """What it has for the triggers. Where it does not answer, only a warning: it is KEDA that has to reach it, and
+        from another place."""
+        prometheus, query = self.fleet.cluster.prometheus, self.query
+        scaled = [obj for obj in self._objects if obj["kind"] == "ScaledObject"]
+        if query is None or prometheus is None or not scaled:
             return []
+        asked = [(obj, *entry) for obj in scaled for entry in queries_of(obj, prometheus.in_cluster_url)]
         try:
-            self.query(prometheus, "vector(1)")
+            query(prometheus, "vector(1)")
+            found = self.cluster.in_parallel(lambda entry: len(query(prometheus, entry[2])), asked)
         except ClusterError as error:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
-        return []
+        return [
+            finding
+            for (obj, path, _), series in zip(asked, found)
+            if series != 1
+            for finding in series_findings(obj, path, series, self._target(obj), self.now())
+        ]
+
+    def _target(self, scaled: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+        return self.cluster.get(Ref(*_DEPLOYMENT, _namespace(scaled), scaled["spec"]["scaleTargetRef"]["name"]))
 
     def _decisions(self) -> list[Finding]:
         """What people decided about the autoscalers, and whether there is room for it."""
@@ -282,7 +298,7 @@ class Preflight:
         findings = list(standing.findings)
         for ref, override in standing.active.items():
             pools = self.fleet.pools_of(models[ref])
-            nodes = {pool.name: len(self._nodes(pool)) for pool in pools if not pool.provisioned}
+            nodes = {pool.name: len(nodes_of(self.cluster, pool)) for pool in pools if not pool.provisioned}
             findings += room_findings(str(ref), override, models[ref], pools, nodes)
         return findings
 
@@ -293,7 +309,7 @@ class Preflight:
 
     def _placement(self) -> list[Finding]:
         existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}
-        found = self.cluster.in_parallel(self._nodes, existing.values())
+        found = self.cluster.in_parallel(lambda pool: nodes_of(self.cluster, pool), existing.values())
         nodes = {pool.name: entries for pool, entries in zip(existing.values(), found)}
         findings = [
             finding
@@ -307,9 +323,6 @@ class Preflight:
                 if pool.name in nodes:
                     findings += model_findings(f"gpufleet_models[{index}]", pool, nodes[pool.name], pod)
         return findings
-
-    def _nodes(self, pool: GpuPool) -> list[dict[str, Any]]:
-        return self.cluster.list_objects("v1", "Node", labels=selector_text(pool.node_selector))
 
 
 def _namespace(obj: Mapping[str, Any]) -> str:

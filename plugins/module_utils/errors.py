@@ -38,6 +38,10 @@ class ClusterError(GpufleetError):
         return [replace(finding, severity=severity) for finding in self.findings]
 
 
+class QueryRefused(ClusterError):
+    """Prometheus answers, and refuses a query; it refuses that to whoever asks it."""
+
+
 class ApplyError(GpufleetError):
     """An object was refused: by a conflict, by admission, or while it was written."""
 

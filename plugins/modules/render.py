@@ -75,9 +75,12 @@ files:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _render
-from ..module_utils._module import FLEET_OPTIONS, fleet_of, report, run
+from ..module_utils._module import FLEET_OPTIONS, fleet_of, report, require, run
 from ..module_utils.checks.declaration import declaration_findings
+from ..module_utils.checks.scaling import scaling_findings
 from ..module_utils.converge.plan import Action, summary
+from ..module_utils.errors import RenderError
+from ..module_utils.findings import Verdict, errors_first, verdict_of
 from ..module_utils.objects.build import COMPONENTS
 from ..module_utils.objects.manifests import manifests
 
@@ -91,6 +94,9 @@ OPTIONS = {
 def render(module: AnsibleModule) -> dict[str, object]:
     """Write the files, and say what was done."""
     fleet, dest, components = fleet_of(module), module.params["dest"], module.params["components"]
+    findings = scaling_findings(fleet, COMPONENTS["keda"].build(fleet)) if "keda" in components else []
+    if verdict_of(findings) is Verdict.BROKEN:
+        raise RenderError(errors_first(findings))
     changes = _render.plan(dest, manifests(fleet, components), components)
     if not module.check_mode:
         _render.write(dest, changes)
@@ -99,7 +105,7 @@ def render(module: AnsibleModule) -> dict[str, object]:
         "changed": any(action is not Action.UNCHANGED for action in actions),
         "verdict": "ready",
         "msg": f"{dest}: {summary(actions, module.check_mode)}",
-        "findings": report(module, declaration_findings(fleet)),
+        "findings": report(module, [*declaration_findings(fleet), *findings]),
         "files": [{"path": change.path, "action": change.action.value} for change in changes],
         "diff": _render.ansible_diff(dest, changes),
     }
@@ -107,7 +113,7 @@ def render(module: AnsibleModule) -> dict[str, object]:
 
 def main() -> None:
     """Entry point."""
-    run(OPTIONS, render, needs=("PyYAML", _render.IMPORT_ERROR))
+    run(OPTIONS, render, needs=lambda module: require(module, "PyYAML", _render.IMPORT_ERROR))
 
 
 if __name__ == "__main__":

@@ -102,11 +102,11 @@ def run(
         written = folder / "play.json"
         written.write_text(json.dumps(playbook))
         playbook = str(written)
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), playbook, *options]
+    command = command_of(playbook, inventory, *options)
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**_environment(folder), "E2E_RESULTS": str(results), **(environment or {})},
+        env={**environment_of(folder), "E2E_RESULTS": str(results), **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -122,7 +122,11 @@ def run(
     return Run(done.returncode, done.stdout, tasks)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def command_of(playbook: str, inventory: Path, *options: str) -> list[str]:
+    return [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), playbook, *options]
+
+
+def environment_of(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("K8S_AUTH_", "ANSIBLE_"))}
     return {
         **kept,

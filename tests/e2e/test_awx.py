@@ -37,7 +37,7 @@ CANCEL_S = 10
 STEP_S = 20
 _DEADLINE_S = 120
 #: JobTemplateSurveySpec in AWX's awx/api/views: type of a question to that of its default.
-ANSWERS = {"multiplechoice": str, "integer": int, "float": float}
+ANSWERS = {"text": str, "multiplechoice": str, "integer": int, "float": float}
 
 Json = dict[str, Any]
 
@@ -148,10 +148,12 @@ def controller(empty_bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made.processes.kill()
 
 
-def test_awx_takes_the_survey() -> None:
-    """The rules by which its API refuses one, and that each answer has its value in the inventory."""
-    survey = json.loads((PROJECT / "survey.json").read_text())
+@pytest.mark.parametrize(("file", "asked_by"), [("survey.json", "site.yml"), ("scale-survey.json", "scale.yml")])
+def test_awx_takes_the_survey(file: str, asked_by: str) -> None:
+    """The rules by which its API refuses one, and that each answer has its value in the inventory or the playbook."""
+    survey = json.loads((PROJECT / file).read_text())
     declared = (PROJECT / "inventory/group_vars/gpufleet.yml").read_text()
+    playbook = (REPOSITORY / "playbooks" / asked_by).read_text()
     assert {"name": str, "description": str, "spec": list} == {key: type(value) for key, value in survey.items()}
     for question in survey["spec"]:
         assert isinstance(question["question_name"], str) and isinstance(question["required"], bool)
@@ -159,7 +161,8 @@ def test_awx_takes_the_survey() -> None:
         assert {type(question[bound]) for bound in ("min", "max") if bound in question} <= {int}
         assert question["default"] in ("", *question.get("choices", "").split("\n"))
         variable = question["variable"]
-        assert variable == "gpufleet_prune" or (f"\n{variable}: " in declared and f"{{{{ {variable} }}}}" in declared)
+        in_inventory = f"\n{variable}: " in declared and f"{{{{ {variable} }}}}" in declared
+        assert variable == "gpufleet_prune" or in_inventory or f"{{{{ {variable} | default(" in playbook
     variables = [question["variable"] for question in survey["spec"]]
     assert len(variables) == len(set(variables)) > 0
 

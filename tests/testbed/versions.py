@@ -84,7 +84,7 @@ class Component:
     to a directory of its repository take ``staging`` as their version. ``manifests`` are globs of files in
     the component's module that go next to the executables: its CustomResourceDefinitions. A component without
     executables is there for these alone, and nothing of its module's own dependencies is fetched. ``within`` names the
-    component whose ``go.mod`` this one is built with: its packages are directories of our own Go files, below ``tests``.
+    component whose ``go.mod`` this one is built with: its packages are directories of our own Go files below ``tests``.
     """
 
     name: str

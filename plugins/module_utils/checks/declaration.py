@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+from math import floor
+
 from ..findings import Finding, Severity
 from ..fleet.types import CapacityType, Fleet, LlmModel, Provider
+from ..scaling.hpa.types import Controller
+from ..serving.arguments import number_of
 from ..serving.lifecycle import durations
 
 #: Seconds from the notice to the end of a spot node: Amazon EC2 "Spot Instance interruption notices", and for Azure
@@ -31,7 +35,23 @@ def declaration_findings(fleet: Fleet) -> list[Finding]:
             fix = "Use 2 where that matters."
             findings.append(Finding("single-replica", Severity.INFO, message, field=f"{path}.replicas.min", fix=fix))
         findings += _spot_findings(fleet, model, path)
+        findings += _late_findings(model, path)
     return findings
+
+
+def _late_findings(model: LlmModel, path: str) -> list[Finding]:
+    """A replica runs no more at once than its engine takes: what it should serve beyond that has to wait."""
+    seqs, wanted = number_of(model.engine.args, "--max-num-seqs"), model.scaling.concurrency
+    if not model.replicas.autoscaled or seqs is None or wanted is None or wanted <= seqs:
+        return []
+    limit = wanted * (1 + Controller().tolerance)
+    waiting = floor(limit - seqs) + 1
+    message = (
+        f"is {wanted:g}, and a replica runs {seqs:g} at once (--max-num-seqs): it asks for more replicas above"
+        f" {wanted:g} x {1 + Controller().tolerance:g} = {limit:g}, only once {waiting} requests wait at every one"
+    )
+    fix = f"Set it to {seqs:g} or less, as measured within the latency target."
+    return [Finding("threshold-late", Severity.WARNING, message, field=f"{path}.scaling.concurrency", fix=fix)]
 
 
 def _spot_findings(fleet: Fleet, model: LlmModel, path: str) -> list[Finding]:

@@ -99,11 +99,12 @@ def dropped(changes: Iterable[Change], now: datetime) -> list[Finding]:
     return found
 
 
-def without_override(scaled: Mapping[str, Any]) -> dict[str, Any]:
-    """A ScaledObject without the annotation."""
+def with_override(scaled: Mapping[str, Any], text: Optional[str]) -> dict[str, Any]:
+    """A ScaledObject whose annotation says ``text``, or that has none."""
     annotations = scaled["metadata"].get("annotations") or {}
-    kept = {key: text for key, text in annotations.items() if key != ANNOTATION}
-    return {**scaled, "metadata": {**scaled["metadata"], "annotations": kept}}
+    others = {key: value for key, value in annotations.items() if key != ANNOTATION}
+    own = {} if text is None else {ANNOTATION: text}
+    return {**scaled, "metadata": {**scaled["metadata"], "annotations": {**others, **own}}}
 
 
 def _decided(model: LlmModel, override: Optional[Override]) -> LlmModel:

@@ -119,7 +119,8 @@ class Number(FieldType):
     ansible_type = "float"
 
     def describe(self) -> str:
-        return f"a {'whole ' if self.whole else ''}number, at least {self.minimum:g} and at most {self.maximum:g}"
+        low, high = (int(bound) if self.whole else f"{bound:g}" for bound in (self.minimum, self.maximum))
+        return f"a {'whole ' if self.whole else ''}number, at least {low} and at most {high}"
 
     def parse(self, value: Any, path: str, problems: Problems) -> Any:
         number = value

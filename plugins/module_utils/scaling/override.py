@@ -24,7 +24,7 @@ ANNOTATION = "gpufleet.io/override"
 FIELD = f"metadata.annotations.{ANNOTATION}"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 #: One line that any terminal and encoding can show.
-_LINE = Text(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,500}", "a text of one line, at most 500 characters")
+LINE = Text(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,500}", "a text of one line, at most 500 characters")
 
 
 class Instant(FieldType):
@@ -43,6 +43,11 @@ class Instant(FieldType):
         return written.replace(tzinfo=timezone.utc)
 
 
+def instant_text(instant: datetime) -> str:
+    """A time in UTC as Instant reads it."""
+    return instant.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 @dataclass(frozen=True)
 class Override:
     """Bounds that hold instead of the declared ones before ``until``."""
@@ -50,8 +55,8 @@ class Override:
     min: int = declare(integer(1, 10000), "Fewest replicas.")
     max: int = declare(integer(1, 10000), "Most replicas.")
     until: datetime = declare(Instant(), "When it ends.")
-    who: str = declare(_LINE, "Who decided.")
-    why: str = declare(_LINE, "Why.")
+    who: str = declare(LINE, "Who decided.")
+    why: str = declare(LINE, "Why.")
 
     def active(self, now: datetime) -> bool:
         """Whether it holds; ``now`` has a time zone."""
@@ -60,18 +65,42 @@ class Override:
     @property
     def end(self) -> str:
         """``until`` as it is written."""
-        return self.until.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return instant_text(self.until)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**{entry.name: getattr(self, entry.name) for entry in fields(self)}, "until": self.end}
+
+    @property
+    def text(self) -> str:
+        """The value of the annotation that records it; override_of() reads it back."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def to_annotation(self) -> dict[str, str]:
-        """The annotation that records it; override_of() reads it back."""
-        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return {ANNOTATION: json.dumps({**content, "until": self.end}, ensure_ascii=False)}
+        """That annotation."""
+        return {ANNOTATION: self.text}
 
     def __str__(self) -> str:
         return f"override by {self.who} until {self.end}: min {self.min}, max {self.max} ({self.why})"
 
 
-_RECORD = Record(Override)
+class Bounds(Record):
+    """An Override whose bounds fit together."""
+
+    def parse(self, value: Any, path: str, problems: Problems) -> Any:
+        override = super().parse(value, path, problems)
+        if override is INVALID or override.min <= override.max:
+            return override
+        return problems.add(f"{path}.min", f"is {override.min}, above max {override.max}", "Raise max or lower min.")
+
+
+OVERRIDE = Bounds(Override)
+
+
+def recorded_in(scaled: Mapping[str, Any]) -> Optional[str]:
+    """The annotation of a ScaledObject as it is written; None where there is none."""
+    text = (scaled["metadata"].get("annotations") or {}).get(ANNOTATION)
+    return None if text is None else str(text)
 
 
 def override_of(scaled: Mapping[str, Any]) -> tuple[Optional[Override], list[Finding]]:
@@ -79,12 +108,17 @@ def override_of(scaled: Mapping[str, Any]) -> tuple[Optional[Override], list[Fin
 
     Warnings leave ``object`` empty.
     """
-    text = (scaled["metadata"].get("annotations") or {}).get(ANNOTATION)
+    text = recorded_in(scaled)
     if text is None:
         return None, []
     problems = Problems()
     override = _parse(text, problems)
     return override, [_warning(finding) for finding in problems.findings]
+
+
+def override_in(text: Optional[str]) -> Optional[Override]:
+    """The override that an annotation records; None where it records none that can be read."""
+    return None if text is None else _parse(text, Problems())
 
 
 def _parse(text: str, problems: Problems) -> Optional[Override]:
@@ -93,15 +127,10 @@ def _parse(text: str, problems: Problems) -> Optional[Override]:
     except (ValueError, RecursionError):
         content = text
     if not isinstance(content, Mapping):
-        _RECORD.reject(text, FIELD, problems, "Write it as JSON.")
+        OVERRIDE.reject(text, FIELD, problems, "Write it as JSON.")
         return None
-    override = _RECORD.parse(content, FIELD, problems)
-    if override is INVALID:
-        return None
-    if override.min > override.max:
-        problems.add(f"{FIELD}.min", f"is {override.min}, above max {override.max}", "Raise max or lower min.")
-        return None
-    return override  # type: ignore[no-any-return]  # what a Record makes has the type of its class
+    override = OVERRIDE.parse(content, FIELD, problems)
+    return None if override is INVALID else override
 
 
 def _warning(finding: Finding) -> Finding:

@@ -17,16 +17,18 @@ def escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def selector(model: LlmModel, prometheus: Prometheus) -> str:
-    """Label matchers of the series of one model: its pods and nobody else's.
+def pods_selector(model: LlmModel, prometheus: Prometheus) -> str:
+    """Label matchers of the pods of one model and nobody else's.
 
     A pod of a Deployment is named <deployment>-<template hash>-<suffix>, neither of which holds a dash.
     """
     labels = prometheus.labels
-    return (
-        f'{labels.namespace}="{escape(model.namespace)}",{labels.pod}=~"{escape(model.name)}-[^-]+-[^-]+",'
-        f'model_name="{escape(model.name)}"'
-    )
+    return f'{labels.namespace}="{escape(model.namespace)}",{labels.pod}=~"{escape(model.name)}-[^-]+-[^-]+"'
+
+
+def selector(model: LlmModel, prometheus: Prometheus) -> str:
+    """Label matchers of the series of one model."""
+    return f'{pods_selector(model, prometheus)},model_name="{escape(model.name)}"'
 
 
 def demand_query(model: LlmModel, prometheus: Prometheus) -> str:

@@ -16,7 +16,7 @@ from testbed.audit import Call
 _NAMED = frozenset({"customresourcedefinitions"})
 #: The namespace is itself what is read or made: a binding inside of one does not exist before it. Events of what has no
 #: namespace are in ``default``, where nothing else is granted.
-_CLUSTER_WIDE = frozenset({"namespaces", "events"})
+_CLUSTER_WIDE = frozenset({("", "namespaces"), ("", "events")})
 
 
 @dataclass(frozen=True, order=True)
@@ -47,7 +47,9 @@ def rights_of(calls: Iterable[Call]) -> Rights:
     Left out is what every authenticated user may do: discovery, the version, questions about one's own rights.
     """
     asked = [(call, right) for call in calls if call.resource and not call.is_review for right in _asked_for(call)]
-    everywhere = {right for call, right in asked if not call.namespace or right.resource in _CLUSTER_WIDE}
+    everywhere = {
+        right for call, right in asked if not call.namespace or (right.group, right.resource) in _CLUSTER_WIDE
+    }
     everywhere |= {other for right in everywhere for other in _alike(right)}
     return Rights(frozenset(everywhere), frozenset(right for _, right in asked) - everywhere)
 

@@ -22,22 +22,26 @@ _GENERATED = """\
 _HEAD = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
 _ABOUT: Mapping[str, str] = {
     CONVERGE: """\
-# What site.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and LISTs, which
-# find what is no longer declared wherever it is. Bind it by a ClusterRoleBinding.""",
+# What site.yml, scale.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and
+# LISTs, which find what is no longer declared wherever it is. Bind it by a ClusterRoleBinding.""",
     NAMESPACED: """\
-# What site.yml, check mode and pruning need in the namespaces that they write to: those of the models, and that of the
-# placeholders of warm nodes (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in the whole
-# cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become anybody.""",
+# What site.yml, scale.yml, check mode and pruning need in the namespaces that they write to: those of the models, and
+# that of the placeholders of warm nodes (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in
+# the whole cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become
+# anybody.""",
     VERIFY: """\
-# What preflight and wait_for read. It changes nothing, and can read no Secret. Bind it by a ClusterRoleBinding.""",
+# What preflight, wait_for and replica_target_info read. It changes nothing, and can read no Secret. Bind it by a
+# ClusterRoleBinding.""",
 }
 _NODE_CLASS = "What nodes are made of; each provider has its own kind, and needs no other."
 _PURPOSES: Mapping[str, str] = {
     "aksnodeclasses": _NODE_CLASS,
     "customresourcedefinitions": "They say the versions of Karpenter and KEDA where the Deployments do not.",
     "deployments": "The models, the placeholders of warm nodes, and the versions of Karpenter and KEDA.",
+    "deployments/scale": "What an autoscaler makes of a model, and which pods are the model's.",
     "ec2nodeclasses": _NODE_CLASS,
-    "events": "Why Karpenter buys no node for a pod.",
+    "events": "Why Karpenter buys no node for a pod, and what an autoscaler has done.",
+    "events.k8s.io/events": "What scale.yml did to the bounds of a model.",
     "horizontalpodautoscalers": "Who owns a replica count, and whether KEDA's have a metric.",
     "kwoknodeclasses": _NODE_CLASS,
     "namespaces": "They are made where they are missing. That of the system tells one cluster from another.",
@@ -82,7 +86,7 @@ def _role(name: str, rights: Iterable[Right]) -> str:
 def _rule(group: str, resource: str, rights: list[Right]) -> str:
     names = sorted({right.name for right in rights if right.name})
     lines = [
-        f"  # {_PURPOSES[resource]}",
+        f"  # {_PURPOSES.get(f'{group}/{resource}') or _PURPOSES[resource]}",
         f'  - apiGroups: ["{group}"]',
         f"    resources: [{resource}]",
         *([f"    resourceNames: [{', '.join(names)}]"] if names else []),

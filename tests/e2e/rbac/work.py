@@ -28,6 +28,9 @@ _SCHEDULED_WITHIN_S = 30
 _PAUSED = {"Deployment": {"spec": {"paused": True}}}
 _STUCK = "stuck"
 _ROLES = ("preflight", "karpenter", "vllm", "keda")
+_TARGETS = {
+    "gpufleet.llm.replica_target_info": {"cluster": "{{ gpufleet_cluster }}", "namespace": declaration.NAMESPACE}
+}
 _WAIT = {f"{role}_wait_timeout": "1s" for role in _ROLES if role != "preflight"}
 
 
@@ -53,13 +56,14 @@ def converge(fleet: Fleet, bed: Bed, api: Api) -> None:
     until(lambda: _unschedulable(api), _SCHEDULED_WITHIN_S, "the scheduler has looked at the pod")
     prune = [{**apply_task(component, pools=[], models=[], prune=True), "check_mode": True} for component in COMPONENTS]
     with _node_of(api, declaration.POOL):
-        fleet.run(_play((), _wait_task(), *prune))
+        fleet.run(_play((), _wait_task(), _TARGETS, *prune))
+    fleet.run(_play((), _scale_task()))
 
 
 def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
     """Only read what ``converge`` has made."""
     with _without_version_labels(bed, api):
-        fleet.run(_play(["preflight"], _wait_task()))
+        fleet.run(_play(["preflight"], _wait_task(), _TARGETS))
 
 
 def _play(roles: Sequence[str], *tasks: Json) -> list[Json]:
@@ -87,6 +91,13 @@ def _wait_task() -> Json:
     keys = ("api_version", "kind", "namespace", "name")
     refs = [dict(zip(keys, entry, strict=True)) for entry in wanted]
     return {"gpufleet.llm.wait_for": {"cluster": "{{ gpufleet_cluster }}", "objects": refs, "timeout": "1s"}}
+
+
+def _scale_task() -> Json:
+    """Other bounds for the model that is autoscaled, which an Event tells."""
+    bounds = {"min": 3, "max": 4, "for": "1h", "who": "e2e", "why": "rights"}
+    declared = {name: f"{{{{ gpufleet_{name} }}}}" for name in ("cluster", "pools", "models")}
+    return {"gpufleet.llm.scale_override": {**declared, "model": declaration.MODEL, **bounds}}
 
 
 def _unschedulable(api: Api) -> bool:

@@ -51,8 +51,9 @@ type step struct {
 	Values  [][]int64       `json:"values"`            // of each metric; null: it cannot be read
 }
 
-// row is what came of a step: the count written or that of before, "status/reason" of AbleToScale, ScalingActive and
-// ScalingLimited, and how much the controller remembers.
+// row is what came of a step: the count written or that of before, "status/reason" of AbleToScale, ScalingActive,
+// ScalingLimited and ScaledToZero, and what the controller remembers: how many recommendations, their sum, how many
+// changes up and down.
 type row []any
 
 func main() {
@@ -89,26 +90,21 @@ func serve(*testing.T) {
 func play(asked scenario, name string) ([]row, error) {
 	w := worldOf(asked.Tolerance, asked.Window)
 	key := "default/" + name
-	defer func() {
-		w.hpa = nil
-		w.sync(key)
-	}()
 	rows := make([]row, 0, len(asked.Steps))
 	for i := range asked.Steps {
 		w.step = &asked.Steps[i]
 		time.Sleep(w.step.After)
-		if w.step.Forget {
+		if w.step.Forget && w.hpa != nil {
 			kept := w.hpa
-			w.hpa = nil
-			w.sync(key)
-			w.hpa = kept
+			w.vanish(key)
+			w.appear(kept)
 		}
 		if w.step.HPA != nil {
 			next, err := admitted(w.step.HPA, name, w.hpa)
 			if err != nil {
 				return nil, err
 			}
-			w.hpa = next
+			w.appear(next)
 		}
 		if w.step.Delete {
 			w.hpa.Status = autoscalingv2.HorizontalPodAutoscalerStatus{}
@@ -117,10 +113,12 @@ func play(asked scenario, name string) ([]row, error) {
 		w.sync(key)
 		rows = append(rows, w.row(key))
 	}
+	w.vanish(key)
 	return rows, nil
 }
 
-// admitted is the object as the API server keeps it: defaults filled in, validated, the status that of before.
+// admitted is the object as the API server hands it out: defaults filled in, validated, quantities in the form that it
+// stores, the status that of before.
 func admitted(object []byte, name string, old *autoscalingv2.HorizontalPodAutoscaler) (*autoscalingv2.HorizontalPodAutoscaler, error) {
 	decoded, err := runtime.Decode(legacyscheme.Codecs.UniversalDecoder(autoscaling.SchemeGroupVersion), object)
 	if err != nil {
@@ -128,6 +126,9 @@ func admitted(object []byte, name string, old *autoscalingv2.HorizontalPodAutosc
 	}
 	internal := decoded.(*autoscaling.HorizontalPodAutoscaler)
 	internal.Name, internal.Namespace, internal.ResourceVersion = name, "default", "1"
+	if old != nil {
+		internal.Generation = old.Generation
+	}
 	ctx := context.Background()
 	kept := &autoscalingv2.HorizontalPodAutoscaler{}
 	if old == nil {
@@ -144,5 +145,13 @@ func admitted(object []byte, name string, old *autoscalingv2.HorizontalPodAutosc
 	if err != nil {
 		return nil, err
 	}
-	return kept, legacyscheme.Scheme.Convert(internal, kept, nil)
+	if err := legacyscheme.Scheme.Convert(internal, kept, nil); err != nil {
+		return nil, err
+	}
+	stored, err := json.Marshal(kept)
+	if err != nil {
+		return nil, err
+	}
+	kept = &autoscalingv2.HorizontalPodAutoscaler{}
+	return kept, json.Unmarshal(stored, kept)
 }

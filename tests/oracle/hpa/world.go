@@ -41,6 +41,7 @@ func reconcileKey(*podautoscaler.HorizontalController, context.Context, string) 
 // world is all that one controller sees and writes.
 type world struct {
 	controller *podautoscaler.HorizontalController
+	handler    cache.ResourceEventHandler
 	step       *step
 	hpa        *autoscalingv2.HorizontalPodAutoscaler
 	written    int32
@@ -60,12 +61,25 @@ func worldOf(tolerance float64, window time.Duration) *world {
 	w.controller = podautoscaler.NewHorizontalController(
 		stopped, noEvents{}, scales{world: w}, statuses{world: w}, mapper{}, metrics{world: w},
 		hpas{world: w}, pods{world: w}, 15*time.Second, window, tolerance, 5*time.Minute, 30*time.Second)
+	w.controller.Run(stopped, 1) // ends at once, and with it the queue: play says when a sync is due
 	return w
 }
 
 // sync ends in an error whenever a metric does, so the error is no news.
 func (w *world) sync(key string) {
 	_, _ = reconcileKey(w.controller, context.Background(), key)
+}
+
+// appear and vanish are what the informer of HPAs tells: a controller leaves alone what it has not seen appear.
+func (w *world) appear(hpa *autoscalingv2.HorizontalPodAutoscaler) {
+	w.hpa = hpa
+	w.handler.OnAdd(hpa, false)
+}
+
+func (w *world) vanish(key string) {
+	w.handler.OnDelete(w.hpa)
+	w.hpa = nil
+	w.sync(key)
 }
 
 func (w *world) row(key string) row {
@@ -81,6 +95,7 @@ func (w *world) row(key string) row {
 	return row{
 		w.written,
 		found[autoscalingv2.AbleToScale], found[autoscalingv2.ScalingActive], found[autoscalingv2.ScalingLimited],
+		found["ScaledToZero"], // since 1.36
 		recommendations.Len(), sum,
 		w.memory("scaleUpEvents", key).Len(), w.memory("scaleDownEvents", key).Len(),
 	}
@@ -119,7 +134,7 @@ func (s scales) Get(_ context.Context, _ schema.GroupResource, name string, _ me
 }
 
 func (s scales) Update(_ context.Context, _ schema.GroupResource, scale *autoscalingv1.Scale, _ metav1.UpdateOptions) (*autoscalingv1.Scale, error) {
-	if s.step.Refused {
+	if s.step.Refused || scale.Spec.Replicas < 0 { // no API server takes a negative count
 		return nil, errors.New("refused")
 	}
 	s.written = scale.Spec.Replicas
@@ -146,7 +161,7 @@ type hpas struct{ *world }
 var _ autoscalinginformers.HorizontalPodAutoscalerInformer = hpas{}
 
 func (h hpas) Informer() cache.SharedIndexInformer {
-	return silent(&autoscalingv2.HorizontalPodAutoscaler{})
+	return silentInformer(h.world, &autoscalingv2.HorizontalPodAutoscaler{})
 }
 
 func (h hpas) Lister() autoscalinglisters.HorizontalPodAutoscalerLister { return h }
@@ -171,7 +186,7 @@ type pods struct{ *world }
 
 var _ coreinformers.PodInformer = pods{}
 
-func (p pods) Informer() cache.SharedIndexInformer { return silent(&v1.Pod{}) }
+func (p pods) Informer() cache.SharedIndexInformer { return silentInformer(p.world, &v1.Pod{}) }
 
 func (p pods) Lister() corelisters.PodLister { return p }
 
@@ -189,9 +204,20 @@ func (p pods) List(labels.Selector) ([]*v1.Pod, error) {
 	return found, nil
 }
 
-// silent is an informer that never runs: the lister beside it is what the controller reads.
-func silent(example runtime.Object) cache.SharedIndexInformer {
-	return cache.NewSharedIndexInformer(&cache.ListWatch{}, example, 0, nil)
+// silent is an informer that never runs: the lister beside it is what the controller reads, and what is told to a
+// handler comes from play.
+type silent struct {
+	cache.SharedIndexInformer
+	*world
+}
+
+func silentInformer(w *world, example runtime.Object) cache.SharedIndexInformer {
+	return silent{cache.NewSharedIndexInformer(&cache.ListWatch{}, example, 0, nil), w}
+}
+
+func (s silent) AddEventHandlerWithResyncPeriod(handler cache.ResourceEventHandler, _ time.Duration) (cache.ResourceEventHandlerRegistration, error) {
+	s.handler = handler
+	return nil, nil
 }
 
 var kinds = []v1.PodStatus{

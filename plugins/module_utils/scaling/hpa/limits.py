@@ -9,32 +9,33 @@ behaviour, are the same in all five. int32 wraps where upstream's does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil
 
 from .proposals import MAX_INT32, MIN_INT32, int32
-from .types import SECOND, Behavior, Memory, Recommendation, Rules, ScaleEvent, SelectPolicy
+from .types import SECOND, Behavior, Hpa, Recommendation, Rules, ScaleEvent, SelectPolicy
 
 #: Without a behaviour a count at most doubles, and may always reach four.
 _FACTOR, _FLOOR = 2, 4
-WITHIN = "DesiredWithinRange"
+_WITHIN = "DesiredWithinRange"
+_Known = tuple[Recommendation, ...]
+_Events = tuple[ScaleEvent, ...]
 
 
-def stabilize_plainly(memory: Memory, proposed: int, now: int, window: int) -> tuple[int, Memory]:
-    """The highest recommendation of the window, and the memory with the newest (stabilizeRecommendation)."""
+def stabilize_plainly(known: _Known, proposed: int, now: int, window: int) -> tuple[int, _Known]:
+    """The highest recommendation of the window, and those known with the newest (stabilizeRecommendation)."""
     cutoff = now - window
     highest, slot = proposed, -1
-    for index, (replicas, at) in enumerate(memory.recommendations):
+    for index, (replicas, at) in enumerate(known):
         if at < cutoff:
             slot = index
         elif replicas > highest:
             highest = replicas
-    return highest, _remember(memory, Recommendation(proposed, now), slot)
+    return highest, _remember(known, Recommendation(proposed, now), slot)
 
 
 def stabilize(
-    memory: Memory, behavior: Behavior, current: int, proposed: int, now: int, window: int
-) -> tuple[int, Memory]:
+    known: _Known, behavior: Behavior, current: int, proposed: int, now: int, window: int
+) -> tuple[int, _Known]:
     """The count nearest to the current one that both windows allow (stabilizeRecommendationWithBehaviors).
 
     ``window`` stands in for a scale-down window that is not set, in whole seconds.
@@ -45,75 +46,73 @@ def stabilize(
     older = min(up_cutoff, down_cutoff)
     lowest = highest = proposed
     slot = -1
-    for index, (replicas, at) in enumerate(memory.recommendations):
+    for index, (replicas, at) in enumerate(known):
         if at > up_cutoff and replicas < lowest:
             lowest = replicas
         if at > down_cutoff and replicas > highest:
             highest = replicas
         if at < older:
             slot = index
-    return min(max(current, lowest), highest), _remember(memory, Recommendation(proposed, now), slot)
+    return min(max(current, lowest), highest), _remember(known, Recommendation(proposed, now), slot)
 
 
-def bound_plainly(current: int, wanted: int, low: int, high: int) -> tuple[int, str]:
+def bound_plainly(hpa: Hpa, current: int, wanted: int) -> tuple[int, str]:
     """The count within its bounds, and upstream's reason (convertDesiredReplicasWithRules)."""
+    most, reason = hpa.max_replicas, "TooManyReplicas"
     limit = int32(max(_FACTOR * current, _FLOOR))
-    most, reason = (limit, "ScaleUpLimit") if high > limit else (high, "TooManyReplicas")
-    if wanted < low:
-        return low, "TooFewReplicas"
-    if wanted > most:
-        return most, reason
-    return wanted, WITHIN
+    if limit < most:
+        most, reason = limit, "ScaleUpLimit"
+    if wanted < hpa.min_replicas:
+        return hpa.min_replicas, "TooFewReplicas"
+    return (most, reason) if wanted > most else (wanted, _WITHIN)
 
 
 def bound(
-    memory: Memory, behavior: Behavior, current: int, wanted: int, low: int, high: int, now: int
+    hpa: Hpa, behavior: Behavior, ups: _Events, downs: _Events, current: int, wanted: int, now: int
 ) -> tuple[int, str]:
     """The count within rates and bounds, and upstream's reason (convertDesiredReplicasWithBehaviorRate)."""
     if wanted > current:
-        limit = max(_fastest_up(memory, behavior.up, current, now), current)
-        most, reason = (limit, "ScaleUpLimit") if high > limit else (high, "TooManyReplicas")
-        return (most, reason) if wanted > most else (wanted, WITHIN)
+        most, reason = hpa.max_replicas, "TooManyReplicas"
+        limit = max(_fastest_up(behavior.up, ups, downs, current, now), current)
+        if limit < most:
+            most, reason = limit, "ScaleUpLimit"
+        return (most, reason) if wanted > most else (wanted, _WITHIN)
     if wanted < current:
-        limit = min(_fastest_down(memory, behavior.down, current, now), current)
-        least, reason = (limit, "ScaleDownLimit") if low < limit else (low, "TooFewReplicas")
-        return (least, reason) if wanted < least else (wanted, WITHIN)
-    return wanted, WITHIN
+        least, reason = hpa.min_replicas, "TooFewReplicas"
+        limit = min(_fastest_down(behavior.down, ups, downs, current, now), current)
+        if limit > least:
+            least, reason = limit, "ScaleDownLimit"
+        return (least, reason) if wanted < least else (wanted, _WITHIN)
+    return wanted, _WITHIN
 
 
-def remember_event(memory: Memory, behavior: Behavior, before: int, after: int, now: int) -> Memory:
-    """The memory with a change of the count that was written (storeScaleEvent).
+def remember_event(events: _Events, rules: Rules, change: int, now: int) -> _Events:
+    """The events of a direction, with a change of the count that was written (storeScaleEvent).
 
     An event older than every period of its direction is marked once and for all, and the last one marked gives its
     place to the new one: until then it still counts, should an edit make a period longer.
     """
-    up = after > before
-    events = memory.ups if up else memory.downs
-    rules = behavior.up if up else behavior.down
-    cutoff = now - SECOND * max((policy.period for policy in rules.policies), default=0)
+    cutoff = now - SECOND * max(policy.period for policy in rules.policies)
     marked = [event._replace(outdated=True) if event.at < cutoff else event for event in events]
-    new = ScaleEvent(abs(after - before), now)
     slots = [index for index, event in enumerate(marked) if event.outdated]
     if slots:
-        marked[slots[-1]] = new
+        marked[slots[-1]] = ScaleEvent(change, now)
     else:
-        marked.append(new)
-    return memory._replace(ups=tuple(marked)) if up else memory._replace(downs=tuple(marked))
+        marked.append(ScaleEvent(change, now))
+    return tuple(marked)
 
 
-def _remember(memory: Memory, newest: Recommendation, slot: int) -> Memory:
+def _remember(known: _Known, newest: Recommendation, slot: int) -> _Known:
     """The last outdated recommendation gives its place to the newest; the order stays."""
-    known = memory.recommendations
-    kept = (*known, newest) if slot < 0 else (*known[:slot], newest, *known[slot + 1 :])
-    return memory._replace(recommendations=kept)
+    return (*known, newest) if slot < 0 else (*known[:slot], newest, *known[slot + 1 :])
 
 
-def _fastest_up(memory: Memory, rules: Rules, current: int, now: int) -> int:
+def _fastest_up(rules: Rules, ups: _Events, downs: _Events, current: int, now: int) -> int:
     if rules.select is SelectPolicy.DISABLED:
         return current
     limits = []
     for policy in rules.policies:
-        start = _start(memory, current, policy.period, now)
+        start = _start(ups, downs, current, policy.period, now)
         if policy.percent:
             limits.append(int32(ceil(float(start) * (1 + float(policy.value) / 100))))
         else:
@@ -121,12 +120,12 @@ def _fastest_up(memory: Memory, rules: Rules, current: int, now: int) -> int:
     return min(limits, default=MAX_INT32) if rules.select is SelectPolicy.MIN else max(limits, default=MIN_INT32)
 
 
-def _fastest_down(memory: Memory, rules: Rules, current: int, now: int) -> int:
+def _fastest_down(rules: Rules, ups: _Events, downs: _Events, current: int, now: int) -> int:
     if rules.select is SelectPolicy.DISABLED:
         return current
     limits = []
     for policy in rules.policies:
-        start = _start(memory, current, policy.period, now)
+        start = _start(ups, downs, current, policy.period, now)
         if policy.percent:
             limits.append(int32(int(float(start) * (1 - float(policy.value) / 100))))
         else:
@@ -134,14 +133,16 @@ def _fastest_down(memory: Memory, rules: Rules, current: int, now: int) -> int:
     return max(limits, default=MIN_INT32) if rules.select is SelectPolicy.MIN else min(limits, default=MAX_INT32)
 
 
-def _start(memory: Memory, current: int, period: int, now: int) -> int:
+def _start(ups: _Events, downs: _Events, current: int, period: int, now: int) -> int:
     """The count at the start of a period, as the controller's own changes since then tell it."""
     cutoff = now - SECOND * period
-    return _wrapped(current - _changed(memory.ups, cutoff) + _changed(memory.downs, cutoff))
-
-
-def _changed(events: Sequence[ScaleEvent], cutoff: int) -> int:
-    return sum(event.change for event in events if event.at > cutoff)
+    for change, at, _ in ups:
+        if at > cutoff:
+            current -= change
+    for change, at, _ in downs:
+        if at > cutoff:
+            current += change
+    return _wrapped(current)
 
 
 def _wrapped(number: int) -> int:

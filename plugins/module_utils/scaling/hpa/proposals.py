@@ -91,7 +91,7 @@ def _of_pods(usage: PodUsage, target: int, spec: int, within: Band) -> Optional[
         total += usage.missing * target if ratio < 1.0 else 0
     counted += idle
     again = _mean(total, counted) / float(target)
-    if within.low <= again <= within.high or (ratio < 1.0 < again) or (again < 1.0 < ratio):
+    if within.low <= again <= within.high or again < 1.0 < ratio:
         return spec
     count = int32(ceil(again * counted))
     turned = (again < 1.0 and count > spec) or (again > 1.0 and count < spec)

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One sync of the HorizontalPodAutoscaler controller, as a function of what it sees and remembers.
 
-reconcileAutoscaler of Kubernetes v1.33 to v1.37 (pkg/controller/podautoscaler/horizontal.go).
+reconcileAutoscaler of Kubernetes v1.33 to v1.37 (pkg/controller/podautoscaler/horizontal.go). A scale that cannot be
+read ends a sync before anything is decided or remembered, so there is nothing to compute then.
 """
 
 from __future__ import annotations
@@ -27,70 +28,110 @@ _DOWN_STABILIZED = Condition(True, "ScaleDownStabilized")
 
 def evaluate(hpa: Hpa, controller: Controller, memory: Memory, seen: Observation) -> Outcome:
     """The decision, and the memory for the next sync. Raises nothing: what upstream calls an error is a condition."""
-    conditions = memory.conditions._replace(able=_READ)
-    if not memory.recommendations:
-        memory = memory._replace(recommendations=(Recommendation(seen.spec, seen.now),))
-    current = seen.spec
-    if _is_off(hpa, controller, conditions, current):
-        return Outcome(current, memory._replace(conditions=conditions._replace(active=_DISABLED)))
-    if current > hpa.max_replicas:
-        return _rescale(hpa, controller, conditions, seen, Outcome(hpa.max_replicas, memory))
-    # From zero that the HPA made itself, the metrics decide, although it is below the minimum.
-    if current < hpa.min_replicas and current != 0:
-        return _rescale(hpa, controller, conditions, seen, Outcome(hpa.min_replicas, memory))
-    outcome, conditions = _by_metrics(hpa, controller, memory, conditions, seen)
-    if outcome.desired == current:
-        return outcome._replace(memory=outcome.memory._replace(conditions=conditions))
-    return _rescale(hpa, controller, conditions, seen, outcome)
+    sync = _Sync(hpa, controller, memory, seen)
+    sync.decide()
+    if sync.desired != seen.spec:
+        sync.write()
+    return sync.outcome()
 
 
-def _is_off(hpa: Hpa, controller: Controller, conditions: Conditions, current: int) -> bool:
-    """Whether a count of zero is somebody else's, which the controller leaves alone."""
-    if current != 0:
-        return False
-    if controller.minor <= 35:
-        return hpa.min_replicas != 0
-    ours = controller.scales_to_zero() and conditions.scaled_to_zero
-    return not (ours and (hpa.min_replicas != 0 or _wakes(hpa)))
+class _Sync:
+    """A sync under way: what it has come to, as the controller keeps it in its copy of the object."""
+
+    def __init__(self, hpa: Hpa, controller: Controller, memory: Memory, seen: Observation) -> None:
+        self.hpa, self.controller, self.seen = hpa, controller, seen
+        self.recommendations, self.ups, self.downs, conditions = memory
+        if not self.recommendations:
+            self.recommendations = (Recommendation(seen.spec, seen.now),)
+        _, self.active, self.limited, self.scaled_to_zero = conditions
+        self.able = _READ
+        self.desired = seen.spec
+        self.proposals: tuple[Optional[int], ...] = ()
+        self.proposed: Optional[int] = None
+        self.stabilized: Optional[int] = None
+
+    def outcome(self) -> Outcome:
+        conditions = Conditions(self.able, self.active, self.limited, self.scaled_to_zero)
+        memory = Memory(self.recommendations, self.ups, self.downs, conditions)
+        return Outcome(self.desired, memory, self.proposals, self.proposed, self.stabilized)
+
+    def decide(self) -> None:
+        """The count to write. A count outside the bounds is moved to them without a look at any metric."""
+        hpa, current = self.hpa, self.seen.spec
+        if current == 0 and self._is_off():
+            self.active = _DISABLED
+        elif current > hpa.max_replicas:
+            self.desired = hpa.max_replicas
+        # From a zero that the HPA made itself, the metrics decide, although it is below the minimum.
+        elif 0 < current < hpa.min_replicas:
+            self.desired = hpa.min_replicas
+        else:
+            self._ask_metrics()
+
+    def write(self) -> None:
+        """Write the count. One that is refused leaves the recommendation, and is no event.
+
+        The API server takes no negative one, which twice 2**30 overflows to.
+        """
+        before, after = self.seen.spec, self.desired
+        if after < 0 or not self.seen.writable:
+            self.able, self.desired = _REFUSED, before
+            return
+        self.able = _WRITTEN
+        if self.controller.minor >= 36:
+            self.scaled_to_zero = self.controller.scales_to_zero() and after == 0 and _wakes(self.hpa)
+        behavior, now = self.hpa.behavior, self.seen.now
+        if behavior is not None:
+            if after > before:
+                self.ups = remember_event(self.ups, behavior.up, after - before, now)
+            else:
+                self.downs = remember_event(self.downs, behavior.down, before - after, now)
+
+    def _is_off(self) -> bool:
+        """Whether a count of zero is somebody else's, which the controller leaves alone."""
+        low = self.hpa.min_replicas
+        if self.controller.minor <= 35:
+            return low != 0
+        ours = self.controller.scales_to_zero() and self.scaled_to_zero
+        return not (ours and (low != 0 or _wakes(self.hpa)))
+
+    def _ask_metrics(self) -> None:
+        hpa, seen, minor = self.hpa, self.seen, self.controller.minor
+        within = band(hpa, self.controller)
+        self.proposals = tuple(
+            [propose(metric, usage, seen, within, minor) for metric, usage in zip(hpa.metrics, seen.values)]
+        )
+        highest = _highest(self.proposals, seen.spec)
+        if highest is None:
+            self.active = _FAILED[hpa.metrics[self.proposals.index(None)].source]
+            return
+        self.active = _VALID
+        self.proposed = max(highest, 0)
+        self._limit(self.proposed)
+        if seen.spec == 0:
+            # A minimum that was raised while the count was zero.
+            self.desired = max(self.desired, hpa.min_replicas)
+
+    def _limit(self, proposed: int) -> None:
+        """Windows first, then rates and bounds."""
+        hpa, seen, window = self.hpa, self.seen, self.controller.downscale_window
+        behavior, current = hpa.behavior, seen.spec
+        if behavior is None:
+            held = _DOWN_STABILIZED
+            count, self.recommendations = stabilize_plainly(self.recommendations, proposed, seen.now, window)
+            self.desired, reason = bound_plainly(hpa, current, count)
+        else:
+            held = _UP_STABILIZED if proposed >= current else _DOWN_STABILIZED
+            count, self.recommendations = stabilize(self.recommendations, behavior, current, proposed, seen.now, window)
+            self.desired, reason = bound(hpa, behavior, self.ups, self.downs, current, count, seen.now)
+        self.stabilized = count
+        self.able = _READY if count == proposed else held
+        self.limited = Condition(self.desired != count, reason)
 
 
 def _wakes(hpa: Hpa) -> bool:
     """Whether a metric exists without pods."""
     return any(metric.source is Source.EXTERNAL for metric in hpa.metrics)
-
-
-def _by_metrics(
-    hpa: Hpa, controller: Controller, memory: Memory, conditions: Conditions, seen: Observation
-) -> tuple[Outcome, Conditions]:
-    within = band(hpa, controller)
-    proposals = tuple(
-        propose(metric, value, seen, within, controller.minor) for metric, value in zip(hpa.metrics, seen.values)
-    )
-    proposed = _highest(proposals, seen.spec)
-    if proposed is None:
-        failed = hpa.metrics[proposals.index(None)].source
-        return Outcome(seen.spec, memory, proposals), conditions._replace(active=_FAILED[failed])
-    proposed = max(proposed, 0)
-    if hpa.behavior is None:
-        window = controller.downscale_window
-        stabilized, memory = stabilize_plainly(memory, proposed, seen.now, window)
-        held = _DOWN_STABILIZED
-        desired, reason = bound_plainly(seen.spec, stabilized, hpa.min_replicas, hpa.max_replicas)
-    else:
-        stabilized, memory = stabilize(memory, hpa.behavior, seen.spec, proposed, seen.now, controller.downscale_window)
-        held = _UP_STABILIZED if proposed >= seen.spec else _DOWN_STABILIZED
-        desired, reason = bound(
-            memory, hpa.behavior, seen.spec, stabilized, hpa.min_replicas, hpa.max_replicas, seen.now
-        )
-    conditions = conditions._replace(
-        active=_VALID,
-        able=_READY if stabilized == proposed else held,
-        limited=Condition(desired != stabilized, reason),
-    )
-    if seen.spec == 0:
-        # A minimum that was raised while the count was zero.
-        desired = max(desired, hpa.min_replicas)
-    return Outcome(desired, memory, proposals, proposed, stabilized), conditions
 
 
 def _highest(proposals: tuple[Optional[int], ...], current: int) -> Optional[int]:
@@ -106,20 +147,3 @@ def _highest(proposals: tuple[Optional[int], ...], current: int) -> Optional[int
         elif highest == 0 or proposal > highest:
             highest = proposal
     return None if missing >= len(proposals) or (missing and highest < current) else highest
-
-
-def _rescale(
-    hpa: Hpa, controller: Controller, conditions: Conditions, seen: Observation, outcome: Outcome
-) -> Outcome:
-    """Write the count. One that is refused leaves the recommendation, and is no event."""
-    memory = outcome.memory
-    if not seen.writable:
-        refused = memory._replace(conditions=conditions._replace(able=_REFUSED))
-        return outcome._replace(desired=seen.spec, memory=refused)
-    conditions = conditions._replace(able=_WRITTEN)
-    if controller.minor >= 36:
-        zero = controller.scales_to_zero() and seen.spec > 0 and outcome.desired == 0 and _wakes(hpa)
-        conditions = conditions._replace(scaled_to_zero=zero)
-    if hpa.behavior is not None:
-        memory = remember_event(memory, hpa.behavior, seen.spec, outcome.desired, seen.now)
-    return outcome._replace(memory=memory._replace(conditions=conditions))

@@ -50,10 +50,10 @@ _RIGHT = ("**", "^")
 _WORDS = {"true": True, "false": False, "nil": None}
 _KEYWORDS = ("in", "matches", "contains", "startsWith", "endsWith", "let", "if", "else")
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$])"
+    r"(?as)(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$])"
     r"|(?P<name>[A-Za-z_$][\w$]*)"
-    r"|(?P<sign>\*\*|&&|\|\||==|!=|<=|>=|\?\?|\?\.|//|/\*|[-+*/%^<>!?:(),])",
-    re.ASCII,
+    r"|(?P<sign>\*\*|&&|\|\||==|!=|<=|>=|\?\?|[-+*%^<>!:(),]|\?(?!\.)|/(?![/*]))"
+    r"|(?P<other>\?\.|//|/\*|.)"
 )
 _SPACE = re.compile(r"[ \t\r\n]*")
 _UNSUPPORTED = "is not supported in a formula here"
@@ -86,8 +86,11 @@ def parse_formula(text: str, names: Iterable[str]) -> Formula:
     if node.kind in ("bool", "nil"):
         raise FormulaError(f"gives {'a condition' if node.kind == 'bool' else 'nil'}, which is no number")
     formula = Formula(text, tuple(dict.fromkeys(parser.used)), node.run)
-    # KEDA tries each formula like this before it takes it (scaledobject_webhook.go).
-    formula.evaluate(dict.fromkeys(names, -1.0))
+    try:
+        formula.evaluate(dict.fromkeys(parser.used, -1.0))
+    except FormulaError as error:
+        # validateScalingModifiersFormula in apis/keda/v1alpha1/scaledobject_webhook.go
+        raise FormulaError(f"{error} while each trigger is -1, as KEDA tries it") from error
     return formula
 
 
@@ -98,14 +101,14 @@ class _Token(NamedTuple):
 
 
 def _tokens(text: str) -> list[_Token]:
-    tokens, at = [], 0
+    tokens: list[_Token] = []
+    at = 0
     while True:
         at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
         if at == len(text):
             return [*tokens, _Token("end", "", at + 1)]
         match = _TOKEN.match(text, at)
-        if not match:
-            raise FormulaError(f"{text[at]!r} {_UNSUPPORTED}", at + 1)
+        assert match  # anything else is of the kind other
         tokens.append(_Token(match.lastgroup or "", match.group(), at + 1))
         at = match.end()
 
@@ -143,11 +146,10 @@ class _Parser:
 
     def _unexpected(self, more: str = "") -> FormulaError:
         token = self._token
-        if token.text in _KEYWORDS:
+        if token.kind == "other" or token.text in _KEYWORDS:
             return FormulaError(f"{token.text!r} {_UNSUPPORTED}", token.position)
-        return FormulaError(
-            f"{token.text!r} is unexpected{more}" if token.text else f"it ends too early{more}", token.position
-        )
+        what = f"{token.text!r} is unexpected" if token.text else "it ends too early"
+        return FormulaError(f"{what}{more}", token.position)
 
     def _expression(self, precedence: int) -> Node:
         self._open += 1

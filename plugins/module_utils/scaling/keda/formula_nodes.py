@@ -80,11 +80,8 @@ def conditional(condition: Node, then: Node, other: Node, position: int) -> Node
 def call(name: str, arguments: Sequence[Node], position: int) -> Node:
     """A function of FUNCTIONS."""
     one, apply = FUNCTIONS[name]
-    _check(
-        bool(arguments) and (len(arguments) == 1 or not one),
-        f"{name} takes {'one number' if one else 'numbers'}",
-        position,
-    )
+    enough = len(arguments) == 1 if one else bool(arguments)
+    _check(enough, f"{name} takes {'one number' if one else 'at least one number'}", position)
     for argument in arguments:
         _check(argument.kind in ("int", "float", "any"), f"{name} takes numbers, not {argument.kind}", position)
     kinds = [argument.kind for argument in arguments]

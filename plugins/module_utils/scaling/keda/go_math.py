@@ -55,7 +55,10 @@ def floored(value: float) -> float:
 
 
 def power(x: float, y: float) -> float:
-    """``math.Pow`` of Go 1.27 (src/math/pow.go): it squares and multiplies, so its last bit is not always that of C."""
+    """``math.Pow`` of Go 1.27 (src/math/pow.go): it squares and multiplies, so its last bit is not always that of C.
+
+    With an exponent that is not whole the last bit may be another than Go's, whose exponential is its own.
+    """
     special = _special_power(x, y)
     if special is not None:
         return special

@@ -27,7 +27,7 @@ def approximate(thousandths: int) -> float:
 
 
 def sample(trigger: Trigger, reading: Reading) -> Sample:
-    """What a trigger makes of a reading. A type other than prometheus is taken to hand on the one value that is given."""
+    """What a trigger makes of a reading. A type other than prometheus hands on the one value that it is given."""
     if reading.error:
         return Sample(None, error=reading.error)
     if len(reading.values) > 1:

@@ -22,7 +22,7 @@ COMPOSITE = "composite-metric"
 
 
 class Metric(NamedTuple):
-    """The value of one trigger after fallback. ``nil``: it is not there for the formula; ``failed``: an error is left."""
+    """The value of one trigger after fallback. ``nil``: the formula sees nil; ``failed``: an error is left."""
 
     trigger: Trigger
     sample: Sample
@@ -38,8 +38,9 @@ class Metric(NamedTuple):
 def serve(scaled: ScaledObject, memory: KedaMemory, readings: Sequence[Reading], replicas: int, ready: int) -> Served:
     """One query of each metric of the HPA.
 
-    ``readings`` has one entry a trigger; that of a cached trigger is what the last poll read. ``replicas`` is the wanted
-    count of the target, and ``ready`` of its pods are Running and Ready. ``fell_back`` names metrics of triggers.
+    ``readings`` has one entry a trigger; that of a cached trigger is what the last poll read. ``replicas`` is the
+    wanted count of the target, and ``ready`` of its pods are Running and Ready. ``fell_back`` names the metrics of
+    triggers.
     """
     metrics, memory = measure(scaled, memory, readings, replicas, ready)
     fell_back = tuple(metric.trigger.metric for metric in metrics if metric.fell_back or metric.nil)

@@ -11,14 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any, Optional
 
 from ...fleet.fields import (
     INVALID,
+    NAMESPACE,
     OBJECT_NAME,
     Choice,
     FieldType,
     ListOf,
+    MapOf,
     Problems,
     Record,
     Text,
@@ -29,11 +32,12 @@ from ...fleet.fields import (
 from ...keda_metadata import FALSE, TRUE
 from ..hpa.defaults import behavior_of
 from ..hpa.types import Behavior, TargetType
+from ..override import Instant
 from .types import FallbackBehavior
 
 _INT32 = 2**31 - 1
 #: A number of JSON, as KEDA parses what is no text (pkg/scalers/scalersconfig/typed_config.go).
-_JSON = re.compile(r"\s*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*", re.ASCII)
+_JSON = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _TEXT = Text(r"[\s\S]*", "a text", "Write it in quotes.")
 
 
@@ -79,11 +83,30 @@ class Target(Text):
         return value if isinstance(number, float) else number
 
 
+class Known(Record):
+    """A record of a few keys among others, which are left to Kubernetes and KEDA."""
+
+    def parse(self, value: Any, path: str, problems: Problems) -> Any:
+        if isinstance(value, Mapping):
+            value = {entry.name: value.get(entry.name) for entry in fields(self.cls)}
+        return super().parse(value, path, problems)
+
+
 class BehaviorField(Tree):
     """The behaviour of the HPA, with defaults."""
 
     def parse(self, value: Any, path: str, problems: Problems) -> Any:
         return behavior_of(value, problems, path) or INVALID
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """metadata, of which KEDA's rules know the name, the age and the annotations."""
+
+    name: str = declare(OBJECT_NAME, "")
+    namespace: str = declare(NAMESPACE, "", "default")
+    annotations: Mapping[str, str] = declare(MapOf(_TEXT, _TEXT), "", factory=dict)
+    creationTimestamp: Optional[datetime] = declare(Instant(), "", None)
 
 
 @dataclass(frozen=True)
@@ -152,7 +175,7 @@ class PrometheusMetadata:
 
 @dataclass(frozen=True)
 class TriggerSpec:
-    """An entry of spec.triggers. ``metadata`` are those of a prometheus trigger, and a dictionary for any other type."""
+    """An entry of spec.triggers. ``metadata`` is PrometheusMetadata or, for any other type, a dictionary."""
 
     type: str = declare(_TEXT, "")
     metadata: Any = declare(Tree(), "", factory=dict)
@@ -163,15 +186,13 @@ class TriggerSpec:
 
 
 class TriggerRecord(Record):
-    """A trigger. The many keys of its metadata that change nothing here are left to KEDA."""
+    """A trigger, with what its type reads from its metadata."""
 
     def parse(self, value: Any, path: str, problems: Problems) -> Any:
         trigger = super().parse(value, path, problems)
-        written = value.get("metadata") if isinstance(value, Mapping) and value.get("type") == "prometheus" else None
-        if not isinstance(written, Mapping):
+        if not isinstance(value, Mapping) or value.get("type") != "prometheus":
             return trigger
-        known = {entry.name: written.get(entry.name) for entry in fields(PrometheusMetadata)}
-        metadata = Record(PrometheusMetadata).parse(known, f"{path}.metadata", problems)
+        metadata = Known(PrometheusMetadata).parse(value.get("metadata") or {}, f"{path}.metadata", problems)
         return INVALID if INVALID in (trigger, metadata) else replace(trigger, metadata=metadata)
 
 

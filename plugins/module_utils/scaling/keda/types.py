@@ -60,8 +60,8 @@ class Modifiers:
 class Trigger:
     """One trigger. ``metric`` is the name of its external metric in the HPA; ``name`` is empty where it has none.
 
-    ``query`` is that of a prometheus trigger and None for any other type, whose value somebody must give. ``target`` is 0
-    where a formula makes it irrelevant and nobody said it.
+    ``query`` is that of a prometheus trigger and None for any other type, whose value somebody must give. ``target`` is
+    0 where a formula makes it irrelevant and nobody said it.
     """
 
     index: int

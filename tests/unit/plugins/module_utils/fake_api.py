@@ -9,17 +9,24 @@ a missing namespace is a 404, fields have owners.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ansible_collections.gpufleet.llm.plugins.module_utils._cluster import Cluster
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import Ref, ref_of
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.ownership import Conflict, Owned, value
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.ownership import (
+    Conflict,
+    Owned,
+    leaves,
+    remove,
+    value,
+)
 
 #: Kind -> plural name and whether it is namespaced, by API version.
 KINDS: dict[str, dict[str, tuple[str, bool]]] = {
@@ -29,10 +36,12 @@ KINDS: dict[str, dict[str, tuple[str, bool]]] = {
         "Service": ("services", True),
         "Node": ("nodes", False),
         "Pod": ("pods", True),
+        "Event": ("events", True),
     },
     "apps/v1": {"Deployment": ("deployments", True)},
     "policy/v1": {"PodDisruptionBudget": ("poddisruptionbudgets", True)},
     "scheduling.k8s.io/v1": {"PriorityClass": ("priorityclasses", False)},
+    "events.k8s.io/v1": {"Event": ("events", True)},
     "autoscaling/v2": {"HorizontalPodAutoscaler": ("horizontalpodautoscalers", True)},
     "karpenter.sh/v1": {"NodePool": ("nodepools", False)},
     "karpenter.kwok.sh/v1alpha1": {"KWOKNodeClass": ("kwoknodeclasses", False)},
@@ -150,6 +159,8 @@ class FakeApi:
         return None
 
     def _answer(self, call: Call) -> Answer:
+        if call.path == "/version":
+            return Answer(200, {"gitVersion": "v1.35.4"})
         if call.path in ("/api", "/apis"):
             return self._discover_all(call.path == "/api")
         if _is_discovery(call.path):
@@ -158,9 +169,14 @@ class FakeApi:
         if ref is None:
             return Answer(404, b"404 page not found")
         if call.method == "GET":
-            return self._get(ref) if ref.name else self._list(ref, call.query)
+            shown = self._get(ref) if ref.name else self._list(ref, call.query)
+            return _scale(shown) if call.path.endswith("/scale") and shown.status == 200 else shown
+        if call.method == "POST":
+            return self._create(ref, call)
         if call.headers.get("Content-Type") == "application/json-patch+json":
             return self._json_patch(ref, call)
+        if call.headers.get("Content-Type") == "application/merge-patch+json":
+            return self._merge(ref, call)
         return self._delete(ref, call) if call.method == "DELETE" else self._apply(ref, call)
 
     def _discover(self, version: str) -> Answer:
@@ -208,12 +224,14 @@ class FakeApi:
             if (key.api_version, key.kind) == (ref.api_version, ref.kind) and ref.namespace in ("", key.namespace)
         ]
         labels = _selector(query.get("labelSelector"))
-        nodes = _selector(query.get("fieldSelector")).get("spec.nodeName")
+        fields = _selector(query.get("fieldSelector"))
+        nodes, reason = fields.get("spec.nodeName"), fields.get("reason")
         chosen = [
             {key: entry for key, entry in obj.items() if key not in ("apiVersion", "kind")}
             for obj in found
             if labels.items() <= obj["metadata"].get("labels", {}).items()
             and (nodes is None or obj["spec"].get("nodeName") == nodes)
+            and (reason is None or obj.get("reason") == reason)
         ]
         return Answer(200, {"items": chosen or None})
 
@@ -233,6 +251,27 @@ class FakeApi:
         if "dryRun" not in call.query:
             self.objects[ref] = after
         return Answer(200 if ref in self.objects else 201, after.shown())
+
+    def _create(self, ref: Ref, call: Call) -> Answer:
+        ref = replace(ref, name=call.body["metadata"]["name"])
+        if ref in self.objects:
+            return status(409, f"{ref} already exists")
+        self.add(call.body, call.query["fieldManager"])
+        return Answer(201, self.objects[ref].shown())
+
+    def _merge(self, ref: Ref, call: Call) -> Answer:
+        """A merge patch (RFC 7386) of an object in the version that it names."""
+        owned = self.objects[ref]
+        patch = copy.deepcopy(call.body)
+        if patch["metadata"].pop("resourceVersion", None) != owned.obj["metadata"].get("resourceVersion"):
+            return status(409, "the object has been modified; please apply your changes to the latest version")
+        for path in [path for path in leaves(patch) if value(patch, path) is None]:
+            owned = owned.without(path)
+            remove(patch, path)
+        owned = owned.update(call.query["fieldManager"], patch)
+        owned.obj["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[ref] = owned
+        return Answer(200, owned.shown())
 
     def _json_patch(self, ref: Ref, call: Call) -> Answer:
         """Tests and removals alone (RFC 6902)."""
@@ -256,6 +295,14 @@ class FakeApi:
                 del self.objects[ref]
             self.on_delete(ref)
         return Answer(200, {"kind": "Status", "status": "Success"})
+
+
+def _scale(shown: Answer) -> Answer:
+    """autoscaling/v1 Scale of a workload."""
+    labels = shown.body["spec"]["selector"]["matchLabels"]
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    spec, count = {"replicas": shown.body["spec"]["replicas"]}, shown.body["status"]["replicas"]
+    return Answer(200, {"kind": "Scale", "spec": spec, "status": {"replicas": count, "selector": selector}})
 
 
 def _parts(path: str) -> list[str]:

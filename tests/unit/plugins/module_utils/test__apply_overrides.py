@@ -227,3 +227,14 @@ def test_what_goes_with_a_deleted_autoscaler_is_told(api: FakeApi, check: bool) 
 def test_one_that_ended_is_not_missed_with_its_autoscaler(api: FakeApi) -> None:
     decide(api, by_ann(until=YESTERDAY))
     assert told(run(api, "vllm", *FIXED), "decision-dropped") == []
+
+
+def test_what_cannot_work_is_refused_before_anything_is_written(api: FakeApi) -> None:
+    slow = {"ScaledObject": {"spec": {"triggers": [{"type": "prometheus", "metadata": {
+        "serverAddress": "http://p", "query": "max(vllm:kv_cache_usage_perc)", "threshold": "0.5"}}]}}}  # fmt: skip
+    change = (("models[0].overrides", slow), ("models[0].replicas", {"min": 1, "max": 2}))
+    decide(api, by_ann(2, 8))
+    for check in (True, False):
+        with pytest.raises(ApplyError, match="1 / 0.5 asks for 2 replicas at most.*maxReplicaCount is 8"):
+            run(api, "keda", *change, check=check)
+    assert api.writes() == []

@@ -363,3 +363,21 @@ def test_a_prometheus_that_does_not_answer_the_controller_is_a_warning() -> None
     assert (finding.id, finding.severity, finding.object) == ("unreachable", Severity.WARNING, "Prometheus")
     assert Preflight(Api().cluster(), fleet(), ("karpenter", "vllm"), query=unreachable).run() == []
     assert asked == ["https://prometheus.example.com/east"]
+
+
+def test_queries_that_prometheus_has_nothing_for_are_errors_where_replicas_serve() -> None:
+    api = Api()
+    checks = Preflight(api.cluster(), fleet(), ALL, query=lambda prometheus, query: [({}, 1.0)] * ("kv_" not in query))
+    assert checks.run() == []
+    available = {"type": "Available", "status": "True", "lastTransitionTime": "2026-11-01T00:00:00Z"}
+    api.add(observed.observed("apps/v1", "Deployment", "llama-70b", "inference",
+                              status={"readyReplicas": 3, "conditions": [available]}))  # fmt: skip
+    (finding,) = checks.run()
+    assert (finding.id, finding.severity, finding.message) == (
+        "metric-missing", Severity.ERROR, "returns nothing, although 3 replicas are ready",
+    )  # fmt: skip
+
+
+def test_an_autoscaler_that_cannot_work_is_refused() -> None:
+    assert ids(findings(Api(), ("models[0].scaling.kv_cache", 0.95))) == ["threshold-unreachable"]
+    assert ids(findings(Api(), ("models[0].scaling.kv_cache", 0.95), components=("vllm",))) == []

@@ -59,6 +59,13 @@ def test_bad_input_writes_nothing(call: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_autoscaler_that_cannot_work_writes_nothing(call: Any, tmp_path: Path) -> None:
+    result = call(("models[0].scaling.kv_cache", 0.95))
+    assert result["failed"] and "1 / 0.95 = 1.05 is not above 1.1" in result["msg"]
+    assert list(tmp_path.iterdir()) == []
+    assert call(("models[0].scaling.kv_cache", 0.95), components=["vllm"])["changed"]
+
+
 def test_without_yaml_the_library_is_named(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render._render, "IMPORT_ERROR", "Traceback")
     assert "PyYAML" in call()["msg"]

@@ -35,3 +35,19 @@ def test_what_fits_is_not_told(changes: list[tuple[str, Any]]) -> None:
 def test_the_notice_of_azure_is_shorter() -> None:
     changes = [*SPOT, ("cluster.provider", "azure"), ("models[0].lifecycle.p99_generation", "40s")]
     assert [finding.id for finding in declaration_findings(fleet(*changes))] == ["spot-notice"]
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "args", "said"),
+    [
+        (20, ["--max-num-seqs", "16"], ["is 20, and a replica runs 16 at once (--max-num-seqs): it asks for more"
+                                        " replicas above 20 x 1.1 = 22, only once 7 requests wait at every one"]),
+        (16, ["--max-num-seqs=16"], []),
+        (20, [], []),
+    ],
+    ids=["above", "equal", "unsaid"],
+)  # fmt: skip
+def test_more_requests_than_an_engine_runs(concurrency: int, args: list[str], said: list[str]) -> None:
+    declared = fleet(("models[0].scaling.concurrency", concurrency), ("models[0].engine.args", args))
+    found = declaration_findings(declared)
+    assert [(finding.message, finding.id) for finding in found] == [(message, "threshold-late") for message in said]

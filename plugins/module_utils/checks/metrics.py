@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the gpufleet.llm authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does Prometheus have what the triggers of an autoscaler ask for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Optional
+
+from ..findings import Finding, Severity
+from ..readiness.state import title
+
+#: Until then a new replica may not have been scraped yet; most scrape once a minute or more often.
+_SCRAPED_WITHIN = timedelta(minutes=2)
+
+
+def queries_of(scaled: Mapping[str, Any], address: str) -> Iterator[tuple[str, str]]:
+    """(path, query) of the triggers of a ScaledObject that ask the Prometheus at that address."""
+    triggers = scaled["spec"].get("triggers")
+    for index, trigger in enumerate(triggers if isinstance(triggers, list) else ()):
+        asks = isinstance(trigger, Mapping) and trigger.get("type") == "prometheus"
+        metadata = trigger.get("metadata") if asks else None
+        if isinstance(metadata, Mapping) and metadata.get("serverAddress") == address and "query" in metadata:
+            yield f"spec.triggers[{index}].metadata.query", str(metadata["query"])
+
+
+def series_findings(
+    scaled: Mapping[str, Any], path: str, series: int, target: Optional[Mapping[str, Any]], now: datetime
+) -> list[Finding]:
+    """Whether a query returns one series, as KEDA wants it; ``target`` is the live Deployment, if there is one."""
+    if series > 1:
+        message, fix = f"returns {series} series, and KEDA takes one", "Write sum(...) around it."
+        return [Finding("query-not-summed", Severity.ERROR, message, title(scaled), path, fix)]
+    if series == 1 or target is None:
+        return []
+    ready, since = (target.get("status") or {}).get("readyReplicas") or 0, _available_since(target)
+    fix = "Compare its labels with those in Prometheus; gpufleet_cluster.prometheus.labels names two of them."
+    if ready and since and now - since > _SCRAPED_WITHIN:
+        message = f"returns nothing, although {ready} replicas are ready"
+        return [Finding("metric-missing", Severity.ERROR, message, title(scaled), path, fix)]
+    reason = f"{ready} replicas have been ready only for a moment" if ready else "no replica is ready"
+    return [Finding("metric-missing", Severity.WARNING, f"returns nothing yet: {reason}", title(scaled), path, fix)]
+
+
+def _available_since(target: Mapping[str, Any]) -> Optional[datetime]:
+    for condition in (target.get("status") or {}).get("conditions") or []:
+        if (condition["type"], condition["status"]) == ("Available", "True"):
+            return datetime.fromisoformat(condition["lastTransitionTime"].replace("Z", "+00:00"))
+    return None
