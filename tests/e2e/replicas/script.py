@@ -35,7 +35,7 @@ class Step:
 class Script:
     """``spec`` is that of the ScaledObject beyond what all have; triggers carry what theirs say beside the query.
 
-    ``replicas`` is the first count, and ``ends`` the last one. At most ``room`` pods find a place, and at most ``quota``
+    ``replicas`` is the first count, ``ends`` the last one. At most ``room`` pods find a place, and at most ``quota``
     may exist. ``lowers``: it is told to take lost metrics for no demand, or for a lower count. ``unreliable``: its
     Prometheus goes down for a while.
     """
