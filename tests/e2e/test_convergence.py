@@ -173,6 +173,5 @@ def _lists(run: Run, role: str, site: Site) -> Counter[tuple[str, str]]:
     return Counter(
         (call.resource, call.namespace)
         for call in site.calls[id(run)]
-        if call.verb == "list"
-        and any(start <= call.received <= end for start, end in spans)
+        if call.verb == "list" and any(start <= call.received <= end for start, end in spans)
     )

@@ -219,7 +219,7 @@ _PODS = (
     Script(
         "unready", 4, _values((0, 5), (6, 6.5), (14, 9), (24, 6.5)), replicas=3, room=3, spec=_QUICK, triggers=_AS_VALUE
     ),
-    Script("quota", 4, _values((0, 20), (6, 40), (16, 20)), replicas=3, quota=4, spec=_QUICK),
+    Script("quota", 4, _values((0, 20), (6, 40), (16, 21)), replicas=3, quota=4, spec=_QUICK),
 )
 
 _PAUSES = (

@@ -127,6 +127,11 @@ class Record:
     def start(self) -> float:
         return self._played.start
 
+    def is_down_at(self, time: float) -> bool:
+        """Whether its Prometheus may refuse connections to who begins now."""
+        down, up = self._played.outage
+        return self._script.unreliable and down - _LONGEST_S < time < up
+
     def ready_at(self, time: float) -> int:
         """How many of its pods were Running and Ready."""
         return sum(since <= time < until for since, until in self._ready)

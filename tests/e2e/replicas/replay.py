@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import Problems
 from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import parse_quantity
@@ -52,10 +52,10 @@ from testbed.standins.prometheus_script import Answer
 _CACHE_S = 1.0
 #: How far the time of a decision is from that of the calls around it, seen from the API server.
 _CLOCK_S = 0.1
-_CONDITIONS = {"AbleToScale": "able", "ScalingActive": "active", "ScalingLimited": "limited"}
 
 
-class Move(NamedTuple):
+@dataclass(frozen=True)
+class Move:
     """Who made the count what, and when, in seconds after the start."""
 
     at: float
@@ -113,7 +113,7 @@ class Replay:
         assert self._scaled and self._hpas, f"a sync without HPA: {sync}"
         values: tuple[int | None, ...] = (None,) * len(self._hpas[-1].metrics)
         if sync.served:
-            readings = self._readings(sync.answers)
+            readings = self._readings(sync)
             ready = self._record.ready_at(sync.earliest)
             served = serve(self._scaled, self._keda, readings, sync.spec, ready)
             self._keda, values = served.memory, served.values
@@ -166,7 +166,7 @@ class Replay:
         assert self._scaled
         self._settle(happening)
         ready = self._record.ready_at(happening.time)
-        readings = self._readings(happening.answers)
+        readings = self._readings(happening)
         polled = poll(self._scaled, self._keda, readings, self.count, ready, _ns(happening.latest))
         self._keda, self._due, self._active = polled.memory, polled.replicas, polled.reason
         if polled.replicas is not None and polled.replicas < self.count and self._loses(happening.answers):
@@ -215,8 +215,11 @@ class Replay:
         expected = {name: self._keda.failures.get(name, 0) for name in failures}
         self._compare(last, "failures in a row", failures, expected)
 
-    def _readings(self, answers: Mapping[str, Answer]) -> tuple[Reading, ...]:
-        return tuple(_reading(answers.get(self._script.query(trigger))) for trigger in self._script.triggers)
+    def _readings(self, happening: Sync | Poll) -> tuple[Reading, ...]:
+        answers = [happening.answers.get(self._script.query(trigger)) for trigger in self._script.triggers]
+        if None in answers and not self._record.is_down_at(happening.time):
+            self.differences.append(f"{self._at(happening)}: not all of Prometheus was asked: {happening.answers}")
+        return tuple(_reading(answer) for answer in answers)
 
     def _loses(self, answers: Mapping[str, Answer]) -> bool:
         return any(lost(answers.get(self._script.query(trigger))) for trigger in self._script.triggers)
@@ -282,12 +285,8 @@ def _metric(external: Json) -> Metric:
 
 
 def _conditions(status: Json) -> Conditions:
-    found = {
-        _CONDITIONS[each["type"]]: Condition(each["status"] == "True", each["reason"])
-        for each in status["conditions"]
-        if each["type"] in _CONDITIONS
-    }
-    return Conditions(**found)
+    found = {each["type"]: Condition(each["status"] == "True", each["reason"]) for each in status["conditions"]}
+    return Conditions(found.get("AbleToScale"), found.get("ScalingActive"), found.get("ScalingLimited"))
 
 
 def _current(status: Json) -> dict[str, int]:

@@ -35,9 +35,9 @@ class Step:
 class Script:
     """``spec`` is that of the ScaledObject beyond what all have; triggers carry what theirs say beside the query.
 
-    ``replicas`` is the first count, and ``ends`` the last one. No more than ``room`` pods find a place, and no more than ``quota`` may exist.
-    ``lowers``: it is told to take lost metrics for no demand, or for a lower count. ``unreliable``: its Prometheus goes
-    down for a while.
+    ``replicas`` is the first count, ``ends`` the last one. At most ``room`` pods find a place, and at most ``quota``
+    may exist. ``lowers``: it is told to take lost metrics for no demand, or for a lower count. ``unreliable``: its
+    Prometheus goes down for a while.
     """
 
     name: str

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from e2e.observed import path, until
 from e2e.replicas.script import Script, Step, node
@@ -34,7 +35,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Played:
-    """All that happened. ``outage`` is when the unreliable Prometheus was down, ``restart`` when the controller died."""
+    """All that happened. Prometheus was down for some scripts during ``outage``; the controller died at ``restart``."""
 
     calls: Sequence[Call]
     asked: Sequence[Asked]
@@ -100,10 +101,10 @@ class _Stage:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self._deploy, self._scripts))
             for script in self._scripts:
-                until(lambda script=script: self._stands(script), _READY_S, f"the pods of {script.name} stand")
+                until(partial(self._stands, script), _READY_S, f"the pods of {script.name} stand")
             list(pool.map(self._autoscale, self._scripts))
         for namespace in sorted({script.namespace for script in self._scripts}):
-            until(lambda namespace=namespace: self._decides(namespace), _READY_S, f"every HPA of {namespace} decides")
+            until(partial(self._decides, namespace), _READY_S, f"every HPA of {namespace} decides")
 
     def _deploy(self, script: Script) -> None:
         self._api.create(path("Deployment", script.namespace), script.deployment())
@@ -129,7 +130,9 @@ class _Stage:
     def perform(self, times: Times) -> None:
         """Every step at its time; a late one does not delay those after it."""
         steps = [(step.at, script, step) for script in self._scripts for step in script.steps if step.at > 0]
-        actions = [(at, lambda script=script, step=step: self._step(script, step)) for at, script, step in steps]
+        actions: list[tuple[float, Callable[[], None]]] = [
+            (at, partial(self._step, script, step)) for at, script, step in steps
+        ]
         actions += [(times.down, self._down), (times.up, self._up), (times.restart, self._restart)]
         self.start = time.time()
         for at, action in sorted(actions, key=lambda each: each[0]):
