@@ -23,7 +23,7 @@ _LOSING = [
     if script.unreliable or any(lost(answer) for step in script.steps for answer in step.answers.values())
 ]
 #: Syncs of a script; at zero the HPA still looks.
-_AT_LEAST = 20
+_AT_LEAST = 12
 
 
 def _each(scripts: list[Script]) -> pytest.MarkDecorator:
