@@ -133,7 +133,7 @@ class Generator:
     def scenario(self) -> tuple[Scenario, list[Outcome]]:
         """The scenario, and what the engine decided while it was made."""
         choose = self._random.choice
-        self._controller = Controller(self._minor, choose(_TOLERANCES), choose(_WINDOWS))
+        self._controller = Controller(self._minor, choose(_TOLERANCES), choose(_WINDOWS), scale_to_zero=True)
         self._memory, self._now, self._spec = Memory(), 0, self._random.randrange(choose((8, 8, 8, 300)))
         self._pods, self._values = (0, 0, 0, 0), list[list[int] | None]()
         scenario, decided = Scenario(self._controller), list[Outcome]()
