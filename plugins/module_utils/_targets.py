@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ._cluster import Cluster
@@ -63,50 +63,61 @@ class Target:
 
 
 @dataclass(frozen=True)
-class _Lists:
-    """What one namespace holds."""
+class _Namespace:
+    """What one namespace holds, and who decides in it."""
 
     scaled: Sequence[Mapping[str, Any]]
     hpas: Mapping[str, Mapping[str, Any]]
     rescaled: Sequence[Mapping[str, Any]]
     resized: Sequence[Mapping[str, Any]]
+    controller: Controller
+
+    def hpa(self, scaled: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
+        """The HPA of a ScaledObject, if there is one."""
+        return self.hpas.get(hpa_name(scaled))
+
+    def moves(self, hpa: Mapping[str, Any], scaled: ScaledObject, wanted: int) -> Moves:
+        """What its HPA has done to the count, which is ``wanted`` now."""
+        by_hpa = _about(self.rescaled, "HorizontalPodAutoscaler", hpa["metadata"]["name"])
+        return moves_of(by_hpa, _about(self.resized, scaled.target_kind, scaled.target_name), wanted)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reader:
     """Reads targets as they are at ``now``, in seconds since 1970. Every method raises ClusterError."""
 
     cluster: Cluster
     prometheus: Prometheus
     now: int
-    controller: Controller = field(default_factory=Controller)
 
     def targets(self, selection: Selection) -> tuple[list[Target], list[Finding]]:
-        """Every target that is selected, and what is wrong with those of which the algorithm can make nothing."""
-        lists = self._lists(selection)
-        self.controller = self._controller()
-        parsed: list[tuple[ScaledObject, Mapping[str, Any], Optional[Mapping[str, Any]]]] = []
+        """Every target that is selected, and what is wrong with those that nothing can be decided for."""
+        namespace = self._namespace(selection)
         problems: list[Finding] = []
-        for manifest in lists.scaled:
-            hpa = lists.hpas.get(hpa_name(manifest))
-            try:
-                parsed.append((parse_scaled_object(manifest, hpa), manifest, hpa))
-            except InvalidInput as error:
-                problems += error.findings
-        return self.cluster.in_parallel(lambda entry: self._target(lists, *entry), parsed), problems
 
-    def _lists(self, selection: Selection) -> _Lists:
-        namespace = selection.namespace
+        def read(manifest: Mapping[str, Any]) -> Optional[Target]:
+            try:
+                return self._target(namespace, manifest)
+            except InvalidInput as error:
+                problems.extend(error.findings)
+                return None
+
+        read_all = self.cluster.in_parallel(read, namespace.scaled)
+        return [target for target in read_all if target], sorted(problems, key=lambda finding: finding.object)
+
+    def _namespace(self, selection: Selection) -> _Namespace:
+        name = selection.namespace
         # Each kind is looked up once, however many ask at once afterwards.
         self.cluster.in_parallel(self.cluster.resources, [_SCALED[0], _HPA[0], "v1", "apps/v1"])
         asked: list[Callable[[], list[dict[str, Any]]]] = [
             lambda: self._scaled(selection),
-            lambda: self.cluster.list_objects(*_HPA, namespace),
-            lambda: self.cluster.list_objects("v1", "Event", namespace, fields=f"reason={RESCALED}"),
-            lambda: self.cluster.list_objects("v1", "Event", namespace, fields=f"reason={RESIZED}"),
+            lambda: self.cluster.list_objects(*_HPA, name),
+            lambda: self.cluster.list_objects("v1", "Event", name, fields=f"reason={RESCALED}"),
+            lambda: self.cluster.list_objects("v1", "Event", name, fields=f"reason={RESIZED}"),
         ]
         scaled, hpas, rescaled, resized = self.cluster.in_parallel(lambda ask: ask(), asked)
-        return _Lists(scaled, {hpa["metadata"]["name"]: hpa for hpa in hpas}, rescaled, resized)
+        by_name = {hpa["metadata"]["name"]: hpa for hpa in hpas}
+        return _Namespace(scaled, by_name, rescaled, resized, self._controller())
 
     def _scaled(self, selection: Selection) -> list[dict[str, Any]]:
         if not self.cluster.serves(*_SCALED):
@@ -133,12 +144,11 @@ class Reader:
         version = str(self.cluster.request("GET", "/version").body.get("gitVersion", ""))
         found = re.match(r"v1\.(\d+)", version)
         minor = int(found.group(1)) if found else Controller().minor
-        minor = min(max(minor, _MINORS[0]), _MINORS[-1])
-        return Controller(minor, scale_to_zero=minor >= 37)
+        return Controller(min(max(minor, _MINORS[0]), _MINORS[-1]))
 
-    def _target(
-        self, lists: _Lists, scaled: ScaledObject, manifest: Mapping[str, Any], hpa: Optional[Mapping[str, Any]]
-    ) -> Target:
+    def _target(self, namespace: _Namespace, manifest: Mapping[str, Any]) -> Target:
+        hpa = namespace.hpa(manifest)
+        scaled = parse_scaled_object(manifest, hpa)
         scale, pods = self._scale(manifest, scaled)
         readings, findings = self._readings(scaled)
         wanted, existing = int(scale["spec"].get("replicas") or 0), int(scale["status"].get("replicas") or 0)
@@ -150,11 +160,11 @@ class Reader:
             ready=ready_pods(pods),
             pods=len(pods),
             readings=readings,
-            controller=self.controller,
+            controller=namespace.controller,
             keda=keda_memory(manifest),
         )
         if hpa is not None:
-            situation = self._remembering(situation, hpa, _moves(lists, hpa, scaled, wanted))
+            situation = self._remembering(situation, hpa, namespace.moves(hpa, scaled, wanted))
         if not situation.complete:
             findings.append(_incomplete(scaled))
         return Target(situation, tuple(findings))
@@ -167,8 +177,9 @@ class Reader:
         ref = Ref(version, scaled.target_kind, scaled.namespace, scaled.target_name)
         reply = self.cluster.request("GET", f"{self.cluster.path(ref)}/scale")
         if reply.status == 404:
-            fix = f"Correct spec.scaleTargetRef of ScaledObject {scaled.namespace}/{scaled.name}."
-            raise _missing(str(ref), "does not exist, or has no scale", fix, "scale-target-missing")
+            message, where = f"{ref} does not exist, or has no scale", f"ScaledObject {scaled.namespace}/{scaled.name}"
+            fix, field = "Correct it, or make the workload.", "spec.scaleTargetRef"
+            raise InvalidInput([Finding("scale-target-missing", Severity.ERROR, message, where, field, fix)])
         if not reply.ok:
             raise self.cluster.failed(f"scale of {ref}", reply)
         body = {"spec": {}, "status": {}, **reply.body}
@@ -215,20 +226,12 @@ class Reader:
     def _remembering(self, situation: Situation, hpa: Mapping[str, Any], moves: Moves) -> Situation:
         """The situation with what the HPA remembers, which began when it was made."""
         made = nanoseconds(hpa["metadata"]["creationTimestamp"]) // SECOND
-        times = syncs(situation.scaled, self.controller, self.now, made)
+        times = syncs(situation.scaled, situation.controller, self.now, made)
         try:
             series = self.series(situation.scaled, times.start, self.now, times.step)
         except QueryRefused:
             return replace(situation, complete=False)
         return recall(situation, times, series, moves)
-
-
-def _moves(lists: _Lists, hpa: Mapping[str, Any], scaled: ScaledObject, wanted: int) -> Moves:
-    return moves_of(
-        _about(lists.rescaled, "HorizontalPodAutoscaler", hpa["metadata"]["name"]),
-        _about(lists.resized, scaled.target_kind, scaled.target_name),
-        wanted,
-    )
 
 
 def _about(events: Sequence[Mapping[str, Any]], kind: str, name: str) -> list[Mapping[str, Any]]:

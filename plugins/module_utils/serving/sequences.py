@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..fleet.validate import flag_of
+from .arguments import number_of
 
-_FLAG = "--max-num-seqs"
 #: Defaults of the API server by the memory of a GPU (EngineArgs.get_batch_defaults in vllm/engine/arg_utils.py).
 _LARGE_GB, _LARGE, _SMALL = 70, 1024, 256
 _MEMORY = re.compile(r"-(\d+)gb")
@@ -21,11 +20,9 @@ def max_num_seqs(args: Sequence[str], gpu: str) -> int:
 
     A100s have the small default, however large they are.
     """
-    for index, argument in enumerate(args):
-        if flag_of(argument) == _FLAG:
-            value = argument.partition("=")[2] or "".join(args[index + 1 : index + 2])
-            if value.isdecimal():
-                return int(value)
+    given = number_of(args, "--max-num-seqs")
+    if given is not None:
+        return int(given)
     memory = _MEMORY.search(gpu)
     large = memory is not None and int(memory.group(1)) >= _LARGE_GB and not gpu.startswith("a100")
     return _LARGE if large else _SMALL

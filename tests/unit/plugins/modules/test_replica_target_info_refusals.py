@@ -109,14 +109,15 @@ def test_a_scaled_object_that_cannot_work_is_named_and_the_others_are_decided(as
     assert [target["name"] for target in found["targets"]] == ["llama"] and found["selected"] == [6]
 
 
-def test_a_workload_that_is_not_there_is_named(ask: Ask) -> None:
-    api = world()
-    gone = {"kind": "Deployment", "name": "gone"}
-    api.add(scaled_object(scaleTargetRef=gone))
-    found = ask(api, steady(5))
-    assert found["msg"].startswith(
-        "Deployment inference/gone: does not exist, or has no scale. Correct spec.scaleTargetRef"
+def test_a_workload_that_is_not_there_is_named_and_the_others_are_decided(ask: Ask) -> None:
+    api = world(4, "llama", "qwen")
+    api.add(scaled_object("qwen", scaleTargetRef={"kind": "Deployment", "name": "gone"}))
+    found = ask(api, steady(26))
+    begins = (
+        "ScaledObject inference/qwen spec.scaleTargetRef: Deployment inference/gone does not exist, or has no scale."
     )
+    assert found["failed"] and found["msg"].startswith(begins)
+    assert [target["name"] for target in found["targets"]] == ["llama"]
 
 
 def test_what_may_not_be_read_is_named(ask: Ask) -> None:
