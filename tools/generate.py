@@ -34,8 +34,11 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import forma
 
 import role_pages  # noqa: E402
 import survey  # noqa: E402
+import why_page  # noqa: E402
 
 NOTE = "Written by tools/generate.py from plugins/module_utils/fleet/types.py."
+#: Written by people, but for the answers to its examples.
+WHY = Path("docs/docsite/rst/why_replicas.rst")
 TITLES = {
     "cluster": "The cluster.",
     "pools": "The GPU pools.",
@@ -266,6 +269,8 @@ def main(arguments: list[str]) -> int:
     wanted: dict[Path, str] = {ROOT / f"roles/{role}/meta/argument_specs.yml": argument_spec(role) for role in ROLES}
     wanted[ROOT / "docs/docsite/rst/variables.rst"] = variables_page()
     wanted[ROOT / "examples/awx-project/survey.json"] = survey.page()
+    wanted[ROOT / WHY] = why_page.page(ROOT / WHY)
+    wanted[ROOT / "docs/images/windows.svg"] = why_page.picture()
     for role in ROLES:
         wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, yaml.safe_load(argument_spec(role)))
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]

@@ -68,7 +68,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..module_utils.scaling.target import decide
-from ..plugin_utils.situations import situation_of_filter
+from ..plugin_utils.filters import situation_of_filter
 
 
 def desired_replicas(scaled_object: Mapping[str, Any], **given: Any) -> int:

@@ -47,7 +47,7 @@ from typing import Any
 
 from ..module_utils.scaling.explain import explain
 from ..module_utils.scaling.target import decide
-from ..plugin_utils.situations import situation_of_filter
+from ..plugin_utils.filters import situation_of_filter
 
 
 def explain_replicas(scaled_object: Mapping[str, Any], **given: Any) -> list[str]:

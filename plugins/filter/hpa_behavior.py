@@ -43,10 +43,9 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
 from ..module_utils.errors import InvalidInput
 from ..module_utils.scaling.hpa.defaults import filled
+from ..plugin_utils.filters import refusal
 
 
 def hpa_behavior(behavior: Any) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def hpa_behavior(behavior: Any) -> dict[str, Any]:
     try:
         return filled(behavior)
     except InvalidInput as error:
-        raise AnsibleFilterError(error.line()) from error
+        raise refusal(error) from None
 
 
 class FilterModule:

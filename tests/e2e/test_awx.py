@@ -131,7 +131,10 @@ class Controller:
     def run(self, job: str, **answers: Any) -> Job:
         done = self.finish(job, self.launch(job, **answers))
         assert (done.exit_code, done.status) == (0, "successful"), done.output
-        assert "[WARNING]" not in done.output, done.output
+        # Of a run that was cancelled the replicas are not ready yet, and Prometheus has nothing of them.
+        assert done.output.count("[WARNING]") == done.output.count("returns nothing yet: no replica is ready"), (
+            done.output
+        )
         return done
 
     @property

@@ -43,6 +43,7 @@ SHIPPED = [
     "tests/config.yml",
     "tests/sanity/ignore-*.txt",
     "tests/unit/*.py",
+    "tests/unit/*/explained.txt",
     "tests/unit/requirements.txt",
 ]
 """Every file of the artefact matches one of these (`*` matches folders too), so that nothing slips in by itself."""
@@ -72,7 +73,7 @@ def test_staging_and_building_leave_the_same_out(artefact_names: list[str]) -> N
 
 
 def test_is_small(artefact: Path) -> None:
-    assert artefact.stat().st_size < 500_000
+    assert artefact.stat().st_size < 750_000
 
 
 def test_installs_with_the_dependency_that_the_tests_use(installed: Installed) -> None:

@@ -68,7 +68,11 @@ def test_designs_are_short_and_say_what_was_rejected() -> None:
 
 def test_pages_name_only_playbooks_modules_and_roles_that_exist() -> None:
     known = {
-        *(path.stem for folder in ("playbooks", "plugins/modules") for path in (stage.ROOT / folder).iterdir()),
+        *(
+            path.stem
+            for folder in ("playbooks", "plugins/modules", "plugins/filter")
+            for path in (stage.ROOT / folder).iterdir()
+        ),
         *(path.name for path in (stage.ROOT / "roles").iterdir()),
     }
     named = {(path, name) for path in pages() for name in re.findall(r"gpufleet\.llm\.([a-z_]+)", path.read_text())}

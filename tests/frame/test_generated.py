@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import generate
+import why_page
 
 
 def test_generated_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,3 +22,31 @@ def test_role_defaults_and_specs_declare_the_same_variables() -> None:
         defaults = generate.yaml.safe_load((generate.ROOT / f"roles/{role}/defaults/main.yml").read_text())
         options = {*generate.role_options(role), *generate.uninstall_options(role)}
         assert set(defaults) == {f"{role}_{name}" for name in options}
+
+
+def test_the_guide_on_counts_says_in_words_what_its_answers_say() -> None:
+    text = (generate.ROOT / generate.WHY).read_text()
+    first = dict(re.findall(r":name: (\w+)\n(?:(?!:name:)[\s\S])*?\.\. code-block:: text\n\n   (.*)\n", text))
+    begins = {
+        "tolerance": "4, not 5",
+        "pending": "5 (down from 8)",
+        "plain": "4 (up from 1)",
+        "behaved": "5 (up from 1)",
+        "window": "8, not 2",
+        "policy": "4, not 20",
+        "lost": "8:",
+        "zero": "0 (down from 8)",
+        "wake": "1 (up from 0)",
+        "share": "2:",
+    }
+    assert {name: first[name][: len(said)] for name, said in begins.items()} == begins
+
+
+def test_the_picture_shows_a_window_at_work() -> None:
+    """Up within a sync or two, and down only once the window is over."""
+    counts = why_page.counts()
+    peak = max(asked for _, asked, _ in counts)
+    last = max(minute for minute, asked, _ in counts if asked == peak)
+    falls = min(minute for minute, _, count in counts if minute > last and count < peak)
+    assert falls - last == 10.0
+    assert counts[-1][2] == counts[-1][1]

@@ -27,7 +27,7 @@ EDGES = (
     *("status is not spec", "write refused", "scaled by another", "above the maximum", "below the minimum"),
     *("from zero", "minimum 0", "minimum edited", "maximum edited", "behavior edited", "restarted", "deleted"),
     *("no behavior", "empty behavior", "partial behavior", "whole behavior"),
-    *("policy of int32", "percent beyond int32"),
+    *("policy of int32", "percent beyond int32", "twice the count beyond int32"),
     *("tolerance exactly hit", "own tolerance", "own tolerance 0", "controller tolerance 0"),
     *(
         "one milli beside whole pods",
@@ -57,6 +57,8 @@ class Edges:
 
     def step(self, hpa: Hpa, controller: Controller, memory: Memory, seen: Observation, outcome: Outcome) -> None:
         self._scale(hpa, controller, seen)
+        plain = hpa.behavior is None and outcome.stabilized is not None
+        self.hit["twice the count beyond int32"] += plain and seen.spec >= 2**30
         for metric, value in zip(hpa.metrics, seen.values, strict=True):
             self._metric(metric, value, seen, band(hpa, controller))
         window = controller.downscale_window

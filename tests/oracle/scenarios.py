@@ -35,6 +35,8 @@ _LENGTH = 40
 _MAX_INT64 = 2**63 - 1
 _TARGETS = (1, 7, 333, 850, 1000, 5000, 5000, 12345, 2**40)
 _TOLERANCES = (0.1, 0.1, 0.1, 0.0, 0.05, 0.118, 1.0)
+#: Counts that somebody else may scale to; twice the last is beyond int32.
+_SCALED = (50, 50, 300, 2**31 - 4)
 _WINDOWS = (300 * SECOND, 300 * SECOND, 0, 20 * SECOND, 45_500_000_000)
 
 
@@ -162,7 +164,7 @@ class Generator:
             step.forget, step.delete = True, chance() < 0.5
             hit["deleted" if step.delete else "restarted"] += 1
         if chance() < 0.05:
-            step.spec = self._random.randrange(min(self._hpa.max_replicas, self._random.choice((50, 300))) + 3)
+            step.spec = self._random.randrange(min(self._hpa.max_replicas, self._random.choice(_SCALED)) + 3)
             hit["scaled by another"] += step.spec != self._spec
         step.status = step.spec if chance() < 0.7 else max(0, step.spec + self._random.randrange(-4, 5))
         step.refused = chance() < 0.04
@@ -234,7 +236,7 @@ class Generator:
             base = min(self._near(metric.target, 1), 2**50)
             return [max(0, base + self._random.randrange(-3, 4)) for _ in range(having)]
         pods = step.status if metric.type is TargetType.AVERAGE_VALUE else 1
-        return [min(self._near(metric.target, pods), _MAX_INT64)]
+        return [min(max(self._near(metric.target, pods), -_MAX_INT64), _MAX_INT64)]
 
     def _near(self, target: int, pods: int) -> int:
         """A value at an edge of the tolerance, a step beside a whole number of pods, or anywhere."""

@@ -179,6 +179,13 @@ def components(of: Versions) -> tuple[Component, ...]:
         ),
         _prometheus(of.prometheus),
         _keda(of.keda),
+        Component(
+            "formula-oracle",
+            "github.com/kedacore/keda/v2",
+            f"v{of.keda}",
+            (Binary("formula-oracle", "oracle/formula"),),
+            within="keda",
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Optional
 from ..errors import InvalidInput
 from ..findings import Finding, Severity
 from ..fleet.types import Fleet, LlmModel
-from ..objects.meta import ref_of
+from ..readiness.state import title
 from ..scaling.hpa.types import Behavior, Controller, Policy, Rules, SelectPolicy, TargetType
 from ..scaling.keda.parse import parse_scaled_object
 from ..scaling.keda.types import FallbackBehavior, ScaledObject, Trigger
@@ -43,7 +43,7 @@ class _Case:
 
     def finding(self, finding_id: str, field: str, message: str, fix: str, error: bool = True) -> Finding:
         severity = Severity.ERROR if error else Severity.WARNING
-        return Finding(finding_id, severity, message, str(ref_of(self.obj)), field, fix)
+        return Finding(finding_id, severity, message, title(self.obj), field, fix)
 
     @property
     def queries(self) -> Iterator[tuple[Trigger, str, Optional[Node]]]:

@@ -70,12 +70,12 @@ class Formula:
     def evaluate(self, values: Values) -> Optional[float]:
         """The result with these values by trigger; one that is missing or None is nil. None for nil.
 
-        Raises FormulaError where expr-lang fails: nil or a condition in place of a number, for example.
+        Raises FormulaError where expr-lang fails: nil in place of a number, for example.
         """
         result = self._run(values)
         # KEDA casts the result to a float, and lets nil pass only where it sees ?? (castToFloatIfNecessary).
-        if isinstance(result, bool) or (result is None and "??" not in self.text):
-            raise FormulaError(f"gives {'nil' if result is None else str(result).lower()}, which is no number")
+        if result is None and "??" not in self.text:
+            raise FormulaError("gives nil, which is no number")
         return None if result is None else float(result)
 
 

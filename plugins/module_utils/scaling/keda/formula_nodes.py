@@ -18,6 +18,7 @@ from .go_math import ceiling, divide, floored, modulo, power, rounded, wrapped
 Values = Mapping[str, Optional[float]]
 #: How deep a formula may nest, and how many operators may follow each other: bounds the stack of an evaluation.
 DEEPEST = 100
+_NO_REST = "% needs whole numbers, the second not 0"
 
 
 class FormulaError(ValueError):
@@ -29,7 +30,7 @@ class FormulaError(ValueError):
 
 
 class Node(NamedTuple):
-    """A part of a formula: its type (int, float, bool, nil, or any where that depends), and how to evaluate it."""
+    """A part of a formula: its type (int, float, bool, nil, or number where that depends), and how to evaluate it."""
 
     kind: str
     depth: int
@@ -50,9 +51,9 @@ def unary(sign: str, node: Node, position: int) -> Node:
     """``not``, ``!``, ``+`` or ``-`` before a node."""
     run = node.run
     if sign in ("not", "!"):
-        _check(node.kind in ("bool", "any"), f"{sign} takes a condition, not {node.kind}", position)
-        return _node("bool", position, (node,), lambda values: not _boolean(run(values)))
-    _check(node.kind in ("int", "float", "any"), f"{sign} takes a number, not {node.kind}", position)
+        _check(node.kind == "bool", f"{sign} takes a condition, not {node.kind}", position)
+        return _node("bool", position, (node,), lambda values: not run(values))
+    _check(node.kind in ("int", "float", "number"), f"{sign} takes a number, not {node.kind}", position)
     if sign == "+":
         return _node(node.kind, position, (node,), run)
     return _node(node.kind, position, (node,), lambda values: _narrow(-_number(run(values))))
@@ -60,8 +61,13 @@ def unary(sign: str, node: Node, position: int) -> Node:
 
 def binary(sign: str, left: Node, right: Node, position: int) -> Node:
     """Two nodes and an operator between them."""
-    kind = _binary_kind(sign, left.kind, right.kind)
+    if sign == "??":
+        kind: Optional[str] = _either(sign, left.kind, right.kind, position)
+    else:
+        kind = _binary_kind(sign, left.kind, right.kind)
     _check(kind is not None, f"{sign} does not work with {left.kind} and {right.kind}", position)
+    # Found while expr-lang folds constants, even where the division is never come to.
+    _check(not (sign == "%" and right.depth == 1 and right.run({}) == 0), _NO_REST, position)
     if sign in ("==", "!=") and left.kind == right.kind == "int":
         # Compiled for ints alone, which the value of min and max need not be (compiler/compiler.go).
         left, right = (part._replace(run=_whole(part.run)) for part in (left, right))
@@ -70,11 +76,11 @@ def binary(sign: str, left: Node, right: Node, position: int) -> Node:
 
 def conditional(condition: Node, then: Node, other: Node, position: int) -> Node:
     """``condition ? then : other``."""
-    _check(condition.kind in ("bool", "any"), f"? takes a condition, not {condition.kind}", position)
+    _check(condition.kind == "bool", f"? takes a condition, not {condition.kind}", position)
     test, first, second = condition.run, then.run, other.run
-    kind = _either(then.kind, other.kind)
+    kind = _either("?", then.kind, other.kind, position)
     parts = (condition, then, other)
-    return _node(kind, position, parts, lambda values: first(values) if _boolean(test(values)) else second(values))
+    return _node(kind, position, parts, lambda values: first(values) if test(values) else second(values))
 
 
 def call(name: str, arguments: Sequence[Node], position: int) -> Node:
@@ -83,9 +89,9 @@ def call(name: str, arguments: Sequence[Node], position: int) -> Node:
     enough = len(arguments) == 1 if one else bool(arguments)
     _check(enough, f"{name} takes {'one number' if one else 'at least one number'}", position)
     for argument in arguments:
-        _check(argument.kind in ("int", "float", "any"), f"{name} takes numbers, not {argument.kind}", position)
+        _check(argument.kind in ("int", "float", "number"), f"{name} takes numbers, not {argument.kind}", position)
     kinds = [argument.kind for argument in arguments]
-    kind = "float" if name in ("ceil", "floor", "round") else "any" if "any" in kinds else kinds[0]
+    kind = "float" if name in ("ceil", "floor", "round") else "number" if "number" in kinds else kinds[0]
     runs = [argument.run for argument in arguments]
     if len(runs) == 1 and not one:
         return _node(kind, position, arguments, runs[0])
@@ -105,13 +111,11 @@ def _check(holds: bool, message: str, position: int) -> None:
 
 def _binary_kind(sign: str, left: str, right: str) -> Optional[str]:
     """The type of a result; None where the types do not go together."""
-    kinds, numbers = {left, right}, {"int", "float", "any"}
-    if sign == "??":
-        return right if left == "nil" else left if right in (left, "nil") else "any"
+    kinds, numbers = {left, right}, {"int", "float", "number"}
     if sign in ("==", "!="):
-        return "bool" if left == right or kinds & {"any", "nil"} or kinds <= numbers else None
+        return "bool" if left == right or kinds & {"number", "nil"} or kinds <= numbers else None
     if sign in ("and", "&&", "or", "||"):
-        return "bool" if kinds <= {"bool", "any"} else None
+        return "bool" if kinds == {"bool"} else None
     if not kinds <= numbers:
         return None
     if sign in _COMPARISONS:
@@ -120,23 +124,25 @@ def _binary_kind(sign: str, left: str, right: str) -> Optional[str]:
         return "int" if "float" not in kinds else None
     if sign in ("/", "**", "^"):
         return "float"
-    return "any" if "any" in kinds else "float" if "float" in kinds else "int"
+    return "number" if "number" in kinds else "float" if "float" in kinds else "int"
 
 
-def _either(first: str, second: str) -> str:
-    """The type of a choice."""
-    if "nil" in (first, second):
+def _either(sign: str, first: str, second: str, position: int) -> str:
+    """The type of a choice. One between a number and a condition is refused: optimizer/fold.go makes a riddle of it."""
+    if "nil" in (first, second) and "bool" not in (first, second):
         return second if first == "nil" else first
-    return first if first == second else "any"
+    message = f"{sign} chooses between {first} and {second}: a choice is between numbers, or between conditions"
+    _check((first == "bool") is (second == "bool"), message, position)
+    return first if first == second else "number"
 
 
 def _binary_run(sign: str, left: Callable[[Values], Any], right: Callable[[Values], Any]) -> Callable[[Values], Any]:
     if sign == "??":
         return lambda values: right(values) if (value := left(values)) is None else value
     if sign in ("and", "&&"):
-        return lambda values: right(values) if _boolean(left(values)) else False
+        return lambda values: right(values) if left(values) else False
     if sign in ("or", "||"):
-        return lambda values: True if _boolean(left(values)) else right(values)
+        return lambda values: True if left(values) else right(values)
     if sign == "==":
         return lambda values: _equal(left(values), right(values))
     if sign == "!=":
@@ -146,8 +152,8 @@ def _binary_run(sign: str, left: Callable[[Values], Any], right: Callable[[Value
 
 
 def _number(value: Any) -> Any:
-    if type(value) not in (int, float):
-        raise FormulaError(f"needs a number and has {'nil' if value is None else str(value).lower()}")
+    if value is None:
+        raise FormulaError("needs a number and has nil")
     return value
 
 
@@ -159,12 +165,6 @@ def _whole(run: Callable[[Values], Any]) -> Callable[[Values], Any]:
         return value
 
     return whole
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise FormulaError(f"needs a condition and has {'nil' if value is None else value}")
-    return value
 
 
 def _alike(left: Any, right: Any) -> tuple[Any, Any]:
@@ -184,7 +184,7 @@ def _narrow(value: Any) -> Any:
 
 def _modulo(left: Any, right: Any) -> int:
     if isinstance(left, float) or right == 0:
-        raise FormulaError("% needs whole numbers, the second not 0")
+        raise FormulaError(_NO_REST)
     return modulo(left, right)
 
 

@@ -47,7 +47,10 @@ def test_without_a_time_it_is_now() -> None:
 @pytest.mark.parametrize(
     ("scaled", "given", "message"),
     [
-        pytest.param(scaled_object(), {}, "{}.values: is required.", id="nothing given"),
+        pytest.param(scaled_object(), {"replicas": 1}, "{}.values: is required.", id="no values"),
+        pytest.param(
+            scaled_object(), {**HELD, "values": {}, "replicas": "x"}, "{0}.values.demand: is", id="two things"
+        ),
         pytest.param(
             "chat", HELD, "{}.scaled_object: must be a dictionary of Kubernetes fields, got 'chat'.", id="text"
         ),
@@ -59,4 +62,5 @@ def test_bad_input_is_one_line(name: str, scaled: Any, given: dict[str, Any], me
     with pytest.raises(AnsibleFilterError) as caught:
         FILTERS[name](scaled, **given)
     assert message.format(name) in str(caught.value)
+    assert "more in findings" not in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -24,15 +24,22 @@ PENDING = {"replicas": 2, "updated": 2, "available": 0, "total": 2}
 UNPLACED = observed.pod(
     status={"conditions": conditions(("PodScheduled", "False", "Unschedulable", "0/3 nodes are available"))}
 )
+EVENT = observed.observed(
+    "v1",
+    "Event",
+    "e",
+    "inference",
+    reason="FailedScheduling",
+    message="Failed to schedule pod, no spot, requirements=x",
+)
 PULLING = observed.pod(observed.waiting("ImagePullBackOff"))
 
 
 class Api(FakeApi):
-    """With the kinds that explain a wait."""
+    """With the kind that explains a wait for nodes."""
 
     def __init__(self, *objects: dict[str, Any]) -> None:
         super().__init__()
-        self.kinds["v1"] = {**self.kinds["v1"], "Event": ("events", True)}
         self.kinds["karpenter.sh/v1"] = {**self.kinds["karpenter.sh/v1"], "NodeClaim": ("nodeclaims", False)}
         for obj in objects:
             self.add(obj)
@@ -133,9 +140,7 @@ def test_a_step_without_time_looks_once() -> None:
             [
                 UNPLACED,
                 observed.node_pool(("Ready", "True", "", "")),
-                observed.observed(
-                    "v1", "Event", "e", "inference", message="Failed to schedule pod, too large, requirements=x"
-                ),
+                {**EVENT, "message": "Failed to schedule pod, too large, requirements=x"},
             ],
             ["no-capacity", "unschedulable"],
             id="Karpenter refuses",
@@ -162,7 +167,6 @@ READY = {"conditions": conditions(("Ready", "True", "", ""))}
 FULL = observed.node_pool(spec={"limits": {"nodes": "2"}}, status={**READY, "resources": {"nodes": "2"}})
 BURST = observed.observed("karpenter.sh/v1", "NodePool", "burst", status=READY)
 BURST_FULL = {**FULL, "metadata": {**FULL["metadata"], "name": "burst"}}
-EVENT = observed.observed("v1", "Event", "e", "inference", message="Failed to schedule pod, no spot, requirements=x")
 
 
 @pytest.mark.parametrize(
@@ -200,6 +204,7 @@ SOLD_OUT = observed.observed(
     "e",
     "default",
     involvedObject={"kind": "NodeClaim", "name": "burst-x7k2p"},
+    reason="InsufficientCapacityError",
     message="NodeClaim burst-x7k2p event: insufficient capacity, x",
     lastTimestamp="2026-11-24T12:09:30Z",
 )

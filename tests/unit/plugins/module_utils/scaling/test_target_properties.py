@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.decision import Decision, Limit, Situation
+from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.explain import explain
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import (
     SECOND,
     Memory,
@@ -155,6 +157,16 @@ def test_the_next_move_is_a_move_in_the_future(situation: Situation) -> None:
     if decision.next_change is not None:
         assert decision.next_change > situation.now
         assert decision.next_count != decision.desired
+
+
+@PLENTY
+@drawn(situations(), st.sampled_from([Reading(), Reading(error="lost"), Reading((1.0,))]))
+def test_every_explanation_begins_with_the_count(situation: Situation, reading: Reading) -> None:
+    situation = with_first(situation, reading)
+    decision = decide(situation)
+    first, *others = explain(situation, decision)
+    assert re.match(rf"{decision.desired}\b", first)
+    assert all(line.endswith(".") and "None" not in line and "\n" not in line for line in [first, *others])
 
 
 def test_decisions_are_values() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the filters about replicas are given, as a situation."""
+"""What filters share: their one way out for bad input, and the situation that those about replicas are given."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from ..module_utils.scaling.decision import Situation
 from ..module_utils.scaling.offline import situation_of
 
 
+def refusal(error: InvalidInput) -> AnsibleFilterError:
+    """Everything that is wrong, in one line. To be raised from None: Ansible would show the first part of it twice."""
+    return AnsibleFilterError(" ".join(finding.line() for finding in error.findings))
+
+
 def situation_of_filter(name: str, scaled_object: Any, given: Mapping[str, Any]) -> Situation:
-    """The situation, now where it has no time. Raises AnsibleFilterError with one line for all that is wrong."""
+    """The situation, now where it has no time. Raises AnsibleFilterError."""
     written = {"now": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", **given, "scaled_object": scaled_object}
     try:
         return situation_of(written, name)
     except InvalidInput as error:
-        raise AnsibleFilterError(error.line()) from error
+        raise refusal(error) from None
