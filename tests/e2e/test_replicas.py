@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.hpa.types import SECOND, Controller
@@ -26,35 +26,35 @@ _LOSING = [
 _AT_LEAST = 12
 
 
-def _each(scripts: list[Script]) -> pytest.MarkDecorator:
+def _each(scripts: Sequence[Script]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("script", scripts, ids=lambda script: script.name)
 
 
 @pytest.fixture(scope="module")
-def replays(empty_bed: Bed) -> Mapping[str, Replay]:
+def replay_of(empty_bed: Bed) -> Callable[[Script], Replay]:
     played = play(empty_bed, SCRIPTS, TIMES)
     controller = Controller(
         minor=int(str(empty_bed.versions["kubernetes"]).split(".")[1]),
         downscale_window=empty_bed.settings["hpa_downscale_stabilization_s"] * SECOND,
     )
-    return {script.name: Replay(script, Record(script, played), controller) for script in SCRIPTS}
+    return lambda script: Replay(script, Record(script, played), controller)
 
 
-@_each(list(SCRIPTS))
-def test_every_decision_is_the_predicted_one(script: Script, replays: Mapping[str, Replay]) -> None:
-    replay = replays[script.name]
+@_each(SCRIPTS)
+def test_every_decision_is_the_predicted_one(script: Script, replay_of: Callable[[Script], Replay]) -> None:
+    replay = replay_of(script)
     assert not replay.differences, "\n".join(replay.differences)
     assert replay.compared >= _AT_LEAST
     assert replay.count == script.ends, replay.moves
 
 
 @_each([script for script in _LOSING if not script.lowers])
-def test_lost_metrics_never_lower_a_count(script: Script, replays: Mapping[str, Replay]) -> None:
-    replay = replays[script.name]
+def test_lost_metrics_never_lower_a_count(script: Script, replay_of: Callable[[Script], Replay]) -> None:
+    replay = replay_of(script)
     assert not replay.lowered, "\n".join(replay.lowered)
     assert replay.lost >= 2
 
 
 @_each([script for script in _LOSING if script.lowers])
-def test_but_they_do_where_that_is_configured(script: Script, replays: Mapping[str, Replay]) -> None:
-    assert replays[script.name].lowered
+def test_but_they_do_where_that_is_configured(script: Script, replay_of: Callable[[Script], Replay]) -> None:
+    assert replay_of(script).lowered

@@ -183,7 +183,9 @@ class Record:
             if call.resource == _SCALE:
                 yield Scaled(call.received, _count(call))
             elif call.resource == _HPA:
-                yield HpaWritten(call.ended, None if call.verb == "delete" else call.answer)
+                deleted = call.verb == "delete"
+                # The controller may see a new one before KEDA has its answer.
+                yield HpaWritten(call.ended if deleted else call.received, None if deleted else call.answer)
             elif call.resource == f"{_SCALED_OBJECT}/status" and call.answer:
                 yield StatusWritten(call.ended, call.answer["status"])
 
