@@ -93,7 +93,9 @@ class Slow:
         pytest.param(b'{"data": null}', "what it sends is not the answer of a Prometheus", id="no data"),
         pytest.param(b"[]", "what it sends is not the answer of a Prometheus", id="a list"),
         pytest.param(b'{"data":{"result":[{"value":[1]}]}}', "what it sends is not the answer", id="no labels"),
-        pytest.param(b'{"data":{"result":[{"metric":{},"value":[1,"x"]}]}}', "what it sends is not the answer", id="no number"),
+        pytest.param(
+            b'{"data":{"result":[{"metric":{},"value":[1,"x"]}]}}', "what it sends is not the answer", id="no number"
+        ),
         pytest.param(b" " * (33 << 20), "the answer is larger than 32 MiB", id="huge"),
         pytest.param(Refusal(500, "Internal Server Error"), "500 Internal Server Error", id="500"),
         pytest.param(Refusal(503, "Unavailable", b'{"error":"query\\ntimed out"}'), "query timed out", id="503"),
