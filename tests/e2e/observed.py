@@ -124,15 +124,11 @@ def until(question: Callable[[], _T | None], within_s: float, what: str) -> _T:
 
 @dataclass(frozen=True)
 class Event:
-    """One change. ``revision`` orders changes of all objects of one API server: it is etcd's.
-
-    ``seen`` is when it arrived here, in seconds since the epoch.
-    """
+    """One change. ``revision`` orders changes of all objects of one API server: it is etcd's."""
 
     revision: int
     kind: str
     object: Json
-    seen: float
 
     @property
     def name(self) -> str:
@@ -161,7 +157,7 @@ class Recorder:
             if not self._open:
                 return
             revision = int(item["metadata"]["resourceVersion"])
-            self._events[collection].append(Event(revision, kind, item, time.time()))
+            self._events[collection].append(Event(revision, kind, item))
 
     def of(self, collection: str, name: str = "") -> Iterator[Event]:
         """Changes so far behind one path, in order; of one object or of all."""

@@ -31,8 +31,8 @@ _NULL_IS_ZERO = {"a": {"metadata": {"ignoreNullValues": "true"}}}
 _PAUSED = "autoscaling.keda.sh/paused"
 
 
-def _values(*steps: tuple[float, float], trigger: str = "a") -> tuple[Step, ...]:
-    return tuple(Step(at, {trigger: value(number)}) for at, number in steps)
+def _values(*steps: tuple[float, float]) -> tuple[Step, ...]:
+    return tuple(Step(at, {"a": value(number)}) for at, number in steps)
 
 
 def _behavior(**directions: Json) -> Json:
