@@ -122,6 +122,13 @@ plan:
     model: llama-70b
     generation: 3
     made_at: "2026-12-24T08:00:00Z"
+bounds:
+  description: What holds after it.
+  returned: success
+  type: dict
+  sample:
+    min: 4
+    max: 12
 objects:
   description: The ScaledObject, what was done to it, and the fields that differ.
   returned: success
@@ -143,7 +150,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
 from ..module_utils._scale import Scaler
 from ..module_utils.converge.plan import done
-from ..module_utils.converge.scale import age_of, parse_plan, parse_wish, summary, told, wish_of
+from ..module_utils.converge.scale import age_of, bounds_after, parse_plan, parse_wish, summary, told, wish_of
 
 OPTIONS = {
     **FLEET_OPTIONS,
@@ -176,6 +183,7 @@ def scale(module: AnsibleModule) -> dict[str, object]:
         "msg": summary(plan, wish.model, module.check_mode),
         "text": told(plan, wish.model),
         "plan": plan.to_dict(),
+        "bounds": bounds_after(plan, wish.model),
         "findings": report(module, scaler.findings),
     }
 

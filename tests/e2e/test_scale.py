@@ -118,6 +118,7 @@ def test_it_is_recorded_told_and_followed_and_a_second_run_writes_nothing(
     predicted = scale(served, ASKED, "--check")
     assert (predicted.moved, writes(audit.calls(since, "converge"))) == ({OBJECT}, [])
     assert "Plan: 2 to 12 replicas until" in predicted.output
+    assert "The autoscaler then: 2 (up from 1)" in predicted.output
     assert "allows 12 replicas of 1 GPUs, but static can hold 8 at most" in predicted.output
     done = scale(served, ASKED)
     assert done.moved == {OBJECT}

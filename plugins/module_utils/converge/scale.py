@@ -226,10 +226,16 @@ def _said(value: Any) -> str:
     return "none" if value is None else " ".join(str(value).split())
 
 
+def bounds_after(plan: Plan, model: LlmModel) -> dict[str, int]:
+    """``min`` and ``max`` that hold once a plan is carried out."""
+    after, declared = plan.override, model.replicas.bounds
+    return dict(zip(("min", "max"), (after.min, after.max) if after else declared))
+
+
 def told(plan: Plan, model: LlmModel) -> list[str]:
     """The plan for people, a line each. ``model`` is the declared one."""
     after, declared = plan.override, model.replicas.bounds
-    low, high = (after.min, after.max) if after else declared
+    low, high = bounds_after(plan, model).values()
     standing = override_in(plan.recorded)
     lines = [
         f"{plan.ref} in cluster {plan.cluster}",

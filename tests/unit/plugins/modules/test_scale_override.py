@@ -49,6 +49,7 @@ def api() -> FakeApi:
 def test_planned_then_recorded_then_nothing_to_do(call: Any, api: FakeApi) -> None:
     planned = call(api, **ASKED, _ansible_check_mode=True)
     assert (planned["changed"], api.writes()) == (True, [])
+    assert planned["bounds"] == {"min": 4, "max": 8}
     assert planned["text"][0] == "ScaledObject inference/llama-70b in cluster east"
     (shown,) = planned["diff"]
     assert shown["before_header"] == "ScaledObject inference/llama-70b"
@@ -92,4 +93,4 @@ def test_options_are_documented_as_they_are() -> None:
 def test_examples_and_returns_are_yaml() -> None:
     for example in yaml.safe_load(scale_override.EXAMPLES):
         assert set(example["gpufleet.llm.scale_override"]) <= set(scale_override.OPTIONS)
-    assert {"verdict", "findings", "objects", "plan", "text"} == set(yaml.safe_load(scale_override.RETURN))
+    assert {"verdict", "findings", "objects", "plan", "text", "bounds"} == set(yaml.safe_load(scale_override.RETURN))
