@@ -38,6 +38,7 @@ SHIPPED = [
     "docs/*.yml",
     "docs/rbac/*.yaml",
     "docs/*.png",
+    "docs/*.svg",
     "extensions/molecule/*.yml",
     "examples/*",
     "tests/config.yml",
