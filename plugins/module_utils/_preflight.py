@@ -283,7 +283,7 @@ class Preflight:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
         return [
             finding
-            for (obj, path, _), series in zip(asked, found)
+            for (obj, path, _dummy), series in zip(asked, found)
             if series != 1
             for finding in series_findings(obj, path, series, self._target(obj), self.now())
         ]

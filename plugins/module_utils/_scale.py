@@ -118,7 +118,7 @@ class Scaler:
 
     def _record(self, plan: Plan, scaled: Mapping[str, Any]) -> None:
         """Write the annotation alone, and only into the object that was planned for."""
-        for _ in range(_TRIES):
+        for _dummy in range(_TRIES):
             version = scaled["metadata"]["resourceVersion"]
             metadata = {"resourceVersion": version, "annotations": {ANNOTATION: plan.text}}
             reply = self.cluster.patch(plan.ref, {"metadata": metadata}, False, _MANAGER)

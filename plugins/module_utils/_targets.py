@@ -189,7 +189,9 @@ class Reader:
 
     def _readings(self, scaled: ScaledObject) -> tuple[tuple[Reading, ...], list[Finding]]:
         answers = [self._reading(scaled, trigger) for trigger in scaled.triggers]
-        return tuple(reading for reading, _ in answers), [finding for _, found in answers for finding in found]
+        return tuple(reading for reading, _dummy in answers), [
+            finding for _dummy, found in answers for finding in found
+        ]
 
     def _reading(self, scaled: ScaledObject, trigger: Trigger) -> tuple[Reading, list[Finding]]:
         """What a trigger's source answers now, and what is wrong with that."""
@@ -199,7 +201,7 @@ class Reader:
             fix = f"Give one in what_if.values.{trigger.label}."
             return Reading(error=message), [Finding("metric-missing", Severity.WARNING, message, where, fix=fix)]
         try:
-            return Reading(tuple(value for _, value in instant_query(self.prometheus, trigger.query))), []
+            return Reading(tuple(value for _labels, value in instant_query(self.prometheus, trigger.query))), []
         except QueryRefused as error:
             said = error.findings[0].message
             message = f"trigger {trigger.label} has no value: {said}"
@@ -209,7 +211,9 @@ class Reader:
     def series(self, scaled: ScaledObject, start: int, end: int, step: int) -> list[list[dict[int, float]]]:
         """The series of each trigger from ``start`` to ``end``, in seconds; none for one that has no query."""
         return [
-            [] if query is None else [values for _, values in range_query(self.prometheus, query, start, end, step)]
+            []
+            if query is None
+            else [values for _labels, values in range_query(self.prometheus, query, start, end, step)]
             for query in (trigger.query for trigger in scaled.triggers)
         ]
 
@@ -221,7 +225,9 @@ class Reader:
         lengths = [instant_query(self.prometheus, query) for query in length_queries(model, self.prometheus)]
         prompt, generation = (one[0][1] if one else None for one in lengths)
         sequences = min(max_num_seqs(model.engine.args, pool.gpu.value) for pool in fleet.pools_of(model))
-        return capacity_of([labels for labels, _ in found], prompt, generation, sequences, self.prometheus.labels.pod)
+        return capacity_of(
+            [labels for labels, _dummy in found], prompt, generation, sequences, self.prometheus.labels.pod
+        )
 
     def _remembering(self, situation: Situation, hpa: Mapping[str, Any], moves: Moves) -> Situation:
         """The situation with what the HPA remembers, which began when it was made."""

@@ -247,8 +247,8 @@ def replica_target_info(module: AnsibleModule) -> dict[str, Any]:
     reader = _reader(fleet) if fleet else None
     targets, refused = reader.targets(options.selection) if reader and options.selection else (options.given, [])
     answers = [answer(target, options, reader, fleet) for target in targets]
-    results = [result for result, _ in answers]
-    findings = errors_first(finding for _, found in answers for finding in found)
+    results = [result for result, _dummy in answers]
+    findings = errors_first(finding for _dummy, found in answers for finding in found)
     selected = {} if expression is None else {"selected": _select(expression, results)}
     if refused:
         fail(module, InvalidInput(refused), report(module, findings), {"targets": results, **selected})

@@ -17,7 +17,8 @@ from ..errors import InvalidInput
 from ..findings import Finding, Severity
 from ..fleet.types import Fleet, LlmModel
 from ..readiness.state import title
-from ..scaling.hpa.types import Behavior, Controller, Policy, Rules, SelectPolicy, TargetType
+from ..scaling.hpa.defaults import DEFAULT
+from ..scaling.hpa.types import Controller, SelectPolicy, TargetType
 from ..scaling.keda.parse import parse_scaled_object
 from ..scaling.keda.types import FallbackBehavior, ScaledObject, Trigger
 from ..scaling.promql import Aggregation, Node, read, selectors
@@ -27,8 +28,6 @@ from ..serving.arguments import number_of
 #: Shares of one by their definition (vllm/v1/metrics/loggers.py; the second one until vLLM 0.12).
 _SHARES = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 _RUNNING = "vllm:num_requests_running"
-#: What holds without a behaviour is as fast: 4 replicas more, or twice as many, in 15 s.
-_DEFAULTS = Behavior(Rules(0, SelectPolicy.MAX, (Policy(False, 4, 15),)), Rules(None, SelectPolicy.MAX, ()))
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _ratio(case: _Case) -> Iterator[Finding]:
 
 
 def _series(case: _Case) -> Iterator[Finding]:
-    for _, path, node in case.queries:
+    for _trigger, path, node in case.queries:
         series = Count.ONE if node is None or case.scaled.max < 2 else count(node, case.pod_label)
         if series is Count.MANY:
             message = (
@@ -153,8 +152,9 @@ def _wake_up(case: _Case) -> Iterator[Finding]:
     scaled = case.scaled
     if scaled.min > 0 and scaled.idle != 0:
         return
-    metrics = [selector.metric for _, _, node in case.queries if node for selector in selectors(node)]
-    known = all(trigger.query is not None for trigger in scaled.triggers) and all(node for _, _, node in case.queries)
+    nodes = [node for _trigger, _path, node in case.queries]
+    metrics = [selector.metric for node in nodes if node for selector in selectors(node)]
+    known = all(trigger.query is not None for trigger in scaled.triggers) and all(nodes)
     if known and metrics and all(map(is_of_replica, metrics)):
         field = "spec.minReplicaCount" if scaled.min == 0 else "spec.idleReplicaCount"
         message = (
@@ -207,7 +207,8 @@ def _threshold(case: _Case) -> Iterator[Finding]:
 
 
 def _scale_up(case: _Case) -> Iterator[Finding]:
-    behavior, cold_start = case.scaled.behavior or _DEFAULTS, case.model.lifecycle.cold_start
+    # What holds without a behaviour is as fast.
+    behavior, cold_start = case.scaled.behavior or DEFAULT, case.model.lifecycle.cold_start
     up = behavior.up
     if up.select is SelectPolicy.DISABLED or not up.policies:
         return

@@ -54,7 +54,7 @@ class Moves(NamedTuple):
 
 def nanoseconds(text: str) -> int:
     """A time of the Kubernetes API. Raises ValueError."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
+    whole, _dummy, fraction = text.rstrip("Z").partition(".")
     return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * SECOND + int(f"{fraction:0<9.9}" or 0)
 
 
@@ -91,7 +91,7 @@ def moves_of(events: Iterable[Mapping[str, Any]], deployment: Iterable[Mapping[s
     sizes.sort()
     if not sizes:
         return Moves()
-    before = [_before(sizes[0], deployment), *(size for _, size in sizes)]
+    before = [_before(sizes[0], deployment), *(size for _dummy, size in sizes)]
     moves = tuple(Move(at, earlier, size) for (at, size), earlier in zip(sizes, before))
     # The HPA writes no count that is there already: somebody else changed it in between, or an event is lost.
     whole &= before[0] is not None and before[-1] == current and all(move.before != move.after for move in moves)

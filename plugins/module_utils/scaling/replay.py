@@ -64,7 +64,7 @@ class _Pods:
 
     def follow(self, count: int, now: int) -> None:
         """Become as many as are wanted."""
-        have = sum(size for _, size in self.batches)
+        have = sum(size for _dummy, size in self.batches)
         if count > have:
             self.batches.append((now + self.start_up * SECOND, count - have))
         while have > count:

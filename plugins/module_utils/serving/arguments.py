@@ -16,7 +16,7 @@ def number_of(args: Sequence[str], option: str) -> Optional[float]:
     given = [
         value if joined else following
         for arg, following in zip(args, [*args[1:], ""])
-        for _, joined, value in [arg.partition("=")]
+        for _dummy, joined, value in [arg.partition("=")]
         if flag_of(arg) == option
     ]
     try:

@@ -89,6 +89,24 @@ _UP = (_Policy(_PolicyType.PODS, 4, 15), _Policy(_PolicyType.PERCENT, 100, 15))
 _DOWN = (_Policy(_PolicyType.PERCENT, 100, 15),)
 
 
+def _window(rules: _Rules, window: Optional[int]) -> Optional[int]:
+    return window if rules.stabilizationWindowSeconds is None else rules.stabilizationWindowSeconds
+
+
+def _rules(rules: _Rules, window: Optional[int], policies: tuple[_Policy, ...]) -> Rules:
+    converted = tuple(
+        Policy(policy.type is _PolicyType.PERCENT, policy.value, policy.periodSeconds)
+        for policy in rules.policies or policies
+    )
+    # Quantity.AsApproximateFloat64: 0.118 is 118 * 1e-3, which is not the float 0.118.
+    tolerance = None if rules.tolerance is None else rules.tolerance[0] * float(f"1e{rules.tolerance[1]}")
+    return Rules(_window(rules, window), rules.selectPolicy, converted, tolerance)
+
+
+#: What an empty behaviour is.
+DEFAULT = Behavior(_rules(_Rules(), 0, _UP), _rules(_Rules(), None, _DOWN))
+
+
 def behavior_of(written: Optional[Mapping[str, Any]], problems: Problems, path: str) -> Optional[Behavior]:
     """A behaviour as the controller sees it. None where there is none, or after reporting what is wrong with it."""
     parsed = None if written is None else _parse(written, problems, path)
@@ -109,20 +127,6 @@ def filled(written: Mapping[str, Any]) -> dict[str, Any]:
 def _parse(written: Any, problems: Problems, path: str) -> Optional[_Behavior]:
     parsed = _BEHAVIOR.parse(written, path, problems)
     return None if parsed is INVALID else parsed
-
-
-def _window(rules: _Rules, window: Optional[int]) -> Optional[int]:
-    return window if rules.stabilizationWindowSeconds is None else rules.stabilizationWindowSeconds
-
-
-def _rules(rules: _Rules, window: Optional[int], policies: tuple[_Policy, ...]) -> Rules:
-    converted = tuple(
-        Policy(policy.type is _PolicyType.PERCENT, policy.value, policy.periodSeconds)
-        for policy in rules.policies or policies
-    )
-    # Quantity.AsApproximateFloat64: 0.118 is 118 * 1e-3, which is not the float 0.118.
-    tolerance = None if rules.tolerance is None else rules.tolerance[0] * float(f"1e{rules.tolerance[1]}")
-    return Rules(_window(rules, window), rules.selectPolicy, converted, tolerance)
 
 
 def _written(rules: _Rules, window: Optional[int], policies: tuple[_Policy, ...]) -> dict[str, Any]:

@@ -136,10 +136,10 @@ def _fastest_down(rules: Rules, ups: _Events, downs: _Events, current: int, now:
 def _start(ups: _Events, downs: _Events, current: int, period: int, now: int) -> int:
     """The count at the start of a period, as the controller's own changes since then tell it."""
     cutoff = now - SECOND * period
-    for change, at, _ in ups:
+    for change, at, _dummy in ups:
         if at > cutoff:
             current -= change
-    for change, at, _ in downs:
+    for change, at, _dummy in downs:
         if at > cutoff:
             current += change
     return _wrapped(current)

@@ -43,7 +43,7 @@ class _Sync:
         self.recommendations, self.ups, self.downs, conditions = memory
         if not self.recommendations:
             self.recommendations = (Recommendation(seen.spec, seen.now),)
-        _, self.active, self.limited, self.scaled_to_zero = conditions
+        self.active, self.limited, self.scaled_to_zero = conditions[1:]
         self.able = _READ
         self.desired = seen.spec
         self.proposals: tuple[Optional[int], ...] = ()

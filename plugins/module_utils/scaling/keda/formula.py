@@ -53,9 +53,9 @@ _TOKEN = re.compile(
     r"(?as)(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w$])"
     r"|(?P<name>[A-Za-z_$][\w$]*)"
     r"|(?P<sign>\*\*|&&|\|\||==|!=|<=|>=|\?\?|[-+*%^<>!:(),]|\?(?!\.)|/(?![/*]))"
+    r"|(?P<space>[ \t\r\n]+)"
     r"|(?P<other>\?\.|//|/\*|.)"
 )
-_SPACE = re.compile(r"[ \t\r\n]*")
 _UNSUPPORTED = "is not supported in a formula here"
 
 
@@ -101,16 +101,8 @@ class _Token(NamedTuple):
 
 
 def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    while True:
-        at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
-        if at == len(text):
-            return [*tokens, _Token("end", "", at + 1)]
-        match = _TOKEN.match(text, at)
-        assert match  # anything else is of the kind other
-        tokens.append(_Token(match.lastgroup or "", match.group(), at + 1))
-        at = match.end()
+    found = [_Token(match.lastgroup or "", match.group(), match.start() + 1) for match in _TOKEN.finditer(text)]
+    return [*(token for token in found if token.kind != "space"), _Token("end", "", len(text) + 1)]
 
 
 class _Parser:

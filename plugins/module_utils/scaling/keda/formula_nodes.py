@@ -160,7 +160,7 @@ def _number(value: Any) -> Any:
 def _whole(run: Callable[[Values], Any]) -> Callable[[Values], Any]:
     def whole(values: Values) -> Any:
         value = run(values)
-        if type(value) is not int:
+        if isinstance(value, bool) or not isinstance(value, int):
             raise FormulaError(f"needs a whole number and has {value}")
         return value
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from ...fleet.fields import Problems
-from ..hpa.defaults import behavior_of
+from ..hpa.defaults import DEFAULT
 from ..hpa.types import Behavior, Hpa, Metric, SelectPolicy
 from .serve import COMPOSITE
 from .types import ScaledObject
@@ -27,8 +26,7 @@ def _behavior(scaled: ScaledObject) -> Optional[Behavior]:
     pauses = scaled.pauses
     if not (pauses.scale_in or pauses.scale_out):
         return scaled.behavior
-    behavior = scaled.behavior or behavior_of({}, Problems(), "")
-    assert behavior is not None  # an empty behaviour is valid
+    behavior = scaled.behavior or DEFAULT
     if pauses.scale_out:
         behavior = behavior._replace(up=behavior.up._replace(select=SelectPolicy.DISABLED))
     if pauses.scale_in:

@@ -93,10 +93,10 @@ def test_it_is_recorded_and_told_once_and_the_bounds_follow(api: FakeApi) -> Non
     followed = run(api, "keda").fields[str(SCALER)]
     assert followed == [entry["field"] for entry in plan.changes]
     api.calls.clear()
-    again, _ = carry_out(api, scaler(api).plan(LAUNCH))
+    again, _dummy = carry_out(api, scaler(api).plan(LAUNCH))
     assert (again.action.value, api.writes(), len(events(api))) == ("unchanged", [], 1)
     # Carried out twice, also long after.
-    late, _ = carry_out(api, plan, NOW + timedelta(hours=2))
+    late, _dummy = carry_out(api, plan, NOW + timedelta(hours=2))
     assert (late.action.value, api.writes()) == ("unchanged", [])
 
 
@@ -111,7 +111,7 @@ def test_only_the_annotation_and_the_event_are_written(api: FakeApi) -> None:
 
 
 def test_check_mode_predicts_it(api: FakeApi) -> None:
-    change, _ = carry_out(api, scaler(api).plan(LAUNCH), check=True)
+    change, _dummy = carry_out(api, scaler(api).plan(LAUNCH), check=True)
     assert (change.action.value, api.writes(), recorded(api)) == ("update", [], None)
 
 
@@ -126,7 +126,7 @@ def test_it_is_given_back_before_its_end(api: FakeApi) -> None:
     assert recorded(api) is None
     assert events(api)[-1]["note"] == "4 to 8 replicas -> the declared bounds, by bob (over)"
     api.calls.clear()
-    again, _ = carry_out(api, scaler(api).plan(BACK))
+    again, _dummy = carry_out(api, scaler(api).plan(BACK))
     assert (again.action.value, api.writes()) == ("unchanged", [])
 
 

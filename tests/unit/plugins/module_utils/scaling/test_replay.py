@@ -83,7 +83,7 @@ def test_lost_metrics_lower_nothing() -> None:
 
 def test_keda_goes_to_zero_and_wakes() -> None:
     course = played([5.0] * 2 + [0.0] * 10 + [5.0] * 2, scaled_object(0, advanced=QUICK, cooldownPeriod=60))
-    assert [(before, after, by) for _, before, after, by in course.turns] == [(1, 0, "keda"), (0, 1, "keda")]
+    assert [(before, after, by) for _dummy, before, after, by in course.turns] == [(1, 0, "keda"), (0, 1, "keda")]
 
 
 def test_a_value_holds_until_the_next_sample() -> None:

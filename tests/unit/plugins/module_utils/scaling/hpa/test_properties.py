@@ -41,7 +41,7 @@ class Case(NamedTuple):
 def cases() -> Iterator[Case]:
     """Random HPAs in random situations; every pod is ready, and no value is below zero."""
     source = random.Random(7)
-    for _ in range(CASES):
+    for _dummy in range(CASES):
         low = source.randrange(4)
         metrics = tuple(
             Metric(f"m{n}", source.choice(list(TargetType)), source.choice((333, 1000, 5000)))
@@ -67,19 +67,19 @@ def _value(source: random.Random, metric: Metric) -> int | None:
 def _rules(source: random.Random) -> Rules:
     policies = tuple(
         Policy(source.random() < 0.5, source.randrange(1, 200), source.randrange(1, 700))
-        for _ in range(source.randrange(1, 4))
+        for _dummy in range(source.randrange(1, 4))
     )
     return Rules(source.choice((0, 60, 300)), source.choice(list(SelectPolicy)), policies)
 
 
 def _memory(source: random.Random) -> Memory:
     def events() -> tuple[ScaleEvent, ...]:
-        return tuple(ScaleEvent(source.randrange(1, 6), at()) for _ in range(source.randrange(4)))
+        return tuple(ScaleEvent(source.randrange(1, 6), at()) for _dummy in range(source.randrange(4)))
 
     def at() -> int:
         return NOW - source.randrange(1000) * SECOND
 
-    known = tuple(Recommendation(source.randrange(14), at()) for _ in range(source.randrange(6)))
+    known = tuple(Recommendation(source.randrange(14), at()) for _dummy in range(source.randrange(6)))
     return Memory(known, events(), events(), Conditions(scaled_to_zero=source.random() < 0.5))
 
 
