@@ -59,6 +59,7 @@ UNSURE = [
     f"topk(1, {RUNNING})",
     'vllm:num_requests_running{pod="b-1"}',
     f"max by (model_name) ({RUNNING}) or vector(0)",
+    f"max by (namespace) ({RUNNING}) or vector(0)",
     f"count_values('v', {RUNNING})",
     f"{RUNNING} + up",
 ]
