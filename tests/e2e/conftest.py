@@ -21,7 +21,7 @@ from testbed.bed import Bed
 from testbed.settings import Settings
 
 #: Modules of minutes. They go first, so that no worker is left alone with one at the end.
-_LONG = ("test_load", "test_replicas", "test_convergence", "test_counts")
+_LONG = ("test_load", "test_scale", "test_replicas", "test_replica_target", "test_convergence", "test_counts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
