@@ -72,7 +72,7 @@ EXAMPLES = r"""
     min: 4
     max: 12
     until: "2026-12-24T18:00:00Z"
-    who: ann
+    who: oncall
     why: launch day
   check_mode: true
   register: planned
@@ -111,7 +111,7 @@ text:
   sample:
     - ScaledObject inference/llama-70b in cluster east
     - "Now:  2 to 6 replicas, as declared; 3 asked for."
-    - "Plan: 4 to 12 replicas until 2026-12-24T18:00:00Z, by ann (launch day)."
+    - "Plan: 4 to 12 replicas until 2026-12-24T18:00:00Z, by oncall (launch day)."
 plan:
   description: The plan as data, which C(set_stats) can carry to another job.
   returned: success
