@@ -181,7 +181,7 @@ def scale(module: AnsibleModule) -> dict[str, object]:
         **done([change]),
         "verdict": "ready",
         "msg": summary(plan, wish.model, module.check_mode),
-        "text": told(plan, wish.model),
+        "text": told(plan, wish.model, scaler.findings),
         "plan": plan.to_dict(),
         "bounds": bounds_after(plan, wish.model),
         "findings": report(module, scaler.findings),

@@ -30,6 +30,7 @@ from ..fleet.types import Fleet, LlmModel
 from ..objects.meta import Ref
 from ..quantity import format_duration
 from ..scaling.override import LINE, OVERRIDE, Instant, Override, instant_text, override_in
+from ..scaling.phrases import replicas as counted
 from .plan import Action, Change
 
 _DURATION = Duration(60)
@@ -125,7 +126,10 @@ def parse_wish(given: Mapping[str, Any], fleet: Fleet, now: datetime) -> Wish:
     ``state`` is ``absent``. Raises InvalidInput with all that is wrong."""
     problems = Problems()
     model = _autoscaled(given["model"] or "", fleet, problems)
-    said = {name: LINE.parse(given[name] or "", name, problems) for name in ("who", "why")}
+    for name in ("who", "why"):
+        if not given[name]:
+            problems.add(name, "is required", f"Say {name}: in the playbook it is gpufleet_scale_{name}.")
+    said = {name: LINE.parse(given[name] or "-", name, problems) for name in ("who", "why")}
     override = _override(given, now, problems) if given["state"] == "present" else None
     if problems.findings or model is None:
         # Who and why are read twice.
@@ -144,7 +148,7 @@ def _override(given: Mapping[str, Any], now: datetime, problems: Problems) -> Op
     if until is None:
         return None
     # Paths of options have no dictionary around them.
-    own, texts = Problems(), {name: given[name] or "" for name in ("who", "why")}
+    own, texts = Problems(), {name: given[name] or "-" for name in ("who", "why")}
     override = OVERRIDE.parse({"min": given["min"], "max": given["max"], "until": until, **texts}, "", own)
     problems.findings += [replace(finding, field=finding.field.lstrip(".")) for finding in own.findings]
     if override is not INVALID and not override.active(now):
@@ -201,7 +205,8 @@ def refusals(plan: Plan, fresh: Plan, max_age_s: int, now: datetime) -> list[Fin
     messages = []
     # A clock that is ahead makes plans of the future, which must not live longer.
     if abs(now - plan.made_at) > timedelta(seconds=max_age_s):
-        messages.append(f"was made at {instant_text(plan.made_at)}, more than {format_duration(max_age_s)} ago")
+        when = "from now" if plan.made_at > now else "ago"
+        messages.append(f"was made at {instant_text(plan.made_at)}, more than {format_duration(max_age_s)} {when}")
     if plan.override and not plan.override.active(now):
         messages.append(f"ends at {plan.override.end}, which has passed")
     elif moved := _moved(plan, fresh):
@@ -232,8 +237,8 @@ def bounds_after(plan: Plan, model: LlmModel) -> dict[str, int]:
     return dict(zip(("min", "max"), (after.min, after.max) if after else declared))
 
 
-def told(plan: Plan, model: LlmModel) -> list[str]:
-    """The plan for people, a line each. ``model`` is the declared one."""
+def told(plan: Plan, model: LlmModel, findings: Sequence[Finding] = ()) -> list[str]:
+    """The plan for people, a line each. ``model`` is the declared one; who approves has to see the warnings, too."""
     after, declared = plan.override, model.replicas.bounds
     low, high = bounds_after(plan, model).values()
     standing = override_in(plan.recorded)
@@ -254,6 +259,7 @@ def told(plan: Plan, model: LlmModel) -> list[str]:
     if after:
         lines.append(f"Then: the first run of the role keda after that sets {declared[0]} to {declared[1]} again.")
     lines += [_line(change) for change in plan.changes]
+    lines += [f"Warning: {finding.line()}" for finding in findings if finding.severity is Severity.WARNING]
     return lines
 
 
@@ -261,9 +267,9 @@ def _at_once(replicas: int, low: int, high: int, gpus: int) -> list[str]:
     """What an HPA does outside its bounds: neither metrics nor windows nor policies count (reconcileAutoscaler in
     pkg/controller/podautoscaler/horizontal.go of Kubernetes 1.35)."""
     if replicas < low:
-        return [f"At once: {low - replicas} more replicas ({(low - replicas) * gpus} GPUs), whatever the metrics say."]
+        return [f"At once: {counted(low - replicas)} more ({(low - replicas) * gpus} GPUs), whatever the metrics say."]
     if replicas > high:
-        return [f"At once: {replicas - high} replicas less, whatever the metrics say: no window or policy delays it."]
+        return [f"At once: {counted(replicas - high)} less, whatever the metrics say: no window or policy delays it."]
     return []
 
 

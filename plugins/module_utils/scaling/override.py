@@ -76,10 +76,6 @@ class Override:
         """The value of the annotation that records it; override_of() reads it back."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
-    def to_annotation(self) -> dict[str, str]:
-        """That annotation."""
-        return {ANNOTATION: self.text}
-
     def __str__(self) -> str:
         return f"override by {self.who} until {self.end}: min {self.min}, max {self.max} ({self.why})"
 

@@ -25,7 +25,7 @@ OURS = ("gpufleet", "Apply", "")
 
 def decide(api: FakeApi, override: Override | str, manager: str = "kubectl-annotate") -> None:
     """What a person does, or scale.yml."""
-    annotations = {ANNOTATION: override} if isinstance(override, str) else override.to_annotation()
+    annotations = {ANNOTATION: override} if isinstance(override, str) else {ANNOTATION: override.text}
     api.edit(SCALER, {"metadata": {"annotations": annotations}}, manager)
 
 
@@ -64,7 +64,7 @@ def test_it_holds_and_is_named_and_a_second_run_writes_nothing(api: FakeApi) -> 
     assert shown["after_header"] == f"{SCALER}, {by_ann()}"
     api.calls.clear()
     again = run(api, "keda")
-    assert (again.actions, api.writes(), annotation(api)) == ({}, [], by_ann().to_annotation()[ANNOTATION])
+    assert (again.actions, api.writes(), annotation(api)) == ({}, [], by_ann().text)
     for each in (predicted, done, again):
         (finding,) = told(each, "override")
         assert (finding.severity, finding.object, finding.message) == (Severity.INFO, str(SCALER), str(by_ann()))
@@ -161,7 +161,7 @@ def test_a_new_one_that_comes_in_between_is_not_lost(api: FakeApi) -> None:
     api.fail(lambda call: _meanwhile(api, call), status(500, "never sent"))
     with pytest.raises(ApplyError, match="got a new override while the run took off one that had ended. Run again"):
         run(api, "keda")
-    assert annotation(api) == by_ann(3, 4).to_annotation()[ANNOTATION]
+    assert annotation(api) == by_ann(3, 4).text
     run(api, "keda")
     assert bounds(api)[:2] == (3, 4)
 

@@ -137,13 +137,13 @@ def test_one_that_cannot_be_read_can_be_given_back(api: FakeApi) -> None:
     assert recorded(api) is None
 
 
-@pytest.mark.parametrize("minutes", [31, -31], ids=["old", "of the future"])
-def test_an_old_plan_is_refused(api: FakeApi, minutes: int) -> None:
+@pytest.mark.parametrize(("minutes", "when"), [(31, "ago"), (-31, "from now")], ids=["old", "of the future"])
+def test_an_old_plan_is_refused(api: FakeApi, minutes: int, when: str) -> None:
     plan = scaler(api).plan(LAUNCH)
     with pytest.raises(ApplyError) as refused:
         carry_out(api, plan, NOW + timedelta(minutes=minutes))
     assert refused.value.line() == (
-        "ScaledObject inference/llama-70b plan: was made at 2026-11-24T12:10:00Z, more than 30m ago. Plan again."
+        f"ScaledObject inference/llama-70b plan: was made at 2026-11-24T12:10:00Z, more than 30m {when}. Plan again."
     )
     assert api.writes() == []
     carry_out(api, plan, NOW + timedelta(minutes=30))
@@ -165,7 +165,7 @@ def _bounded(api: FakeApi) -> None:
 
 def _decided(api: FakeApi) -> None:
     other = Override(1, 3, NOW + timedelta(hours=1), "bob", "maintenance")
-    api.edit(SCALER, {"metadata": {"annotations": other.to_annotation()}})
+    api.edit(SCALER, {"metadata": {"annotations": {ANNOTATION: other.text}}})
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_an_answer_that_got_lost_is_no_second_record(api: FakeApi) -> None:
 
     def lost(call: Call) -> bool:
         if call.method == "PATCH" and "dryRun" not in call.query:
-            api.edit(SCALER, {"metadata": {"annotations": BY_ANN.to_annotation()}}, "gpufleet-scale")
+            api.edit(SCALER, {"metadata": {"annotations": {ANNOTATION: BY_ANN.text}}}, "gpufleet-scale")
             metadata(api)["resourceVersion"] = "1000"
             return True
         return False

@@ -21,6 +21,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.converge.scale import
     wish_of,
 )
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import InvalidInput
+from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.override import Override
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import NOW
@@ -73,7 +74,7 @@ def test_absent_needs_no_bounds() -> None:
         ({"until": "2026-11-24T12:10:00Z"}, ["until: is 2026-11-24T12:10:00Z, which has passed. Give a time to come."]),
         ({"until": None, "for": "4"}, ["for: must be a duration such as 90s, 10m or 1h30m, from 60 s to 31536000 s, got"
                                        " '4'."]),
-        ({"why": None}, ["why: must be a text of one line, at most 500 characters, got ''."]),
+        ({"why": None}, ["why: is required. Say why: in the playbook it is gpufleet_scale_why."]),
         ({"who": "a\nb"}, ["who: must be a text of one line, at most 500 characters, got 'a\\nb'."]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -101,10 +102,16 @@ def test_a_plan_reads_well() -> None:
         "Now:  2 to 6 replicas, as declared; 3 asked for.",
         "Plan: 4 to 8 replicas until 2026-11-24T18:10:00Z, by ann (launch day).",
         "GPUs: at least 8 -> 16, at most 24 -> 32.",
-        "At once: 1 more replicas (4 GPUs), whatever the metrics say.",
+        "At once: 1 replica more (4 GPUs), whatever the metrics say.",
         "Then: the first run of the role keda after that sets 2 to 6 again.",
         "Role keda: ScaledObject inference/llama-70b spec.maxReplicaCount: 6 -> 8",
     ]
+
+
+def test_who_approves_a_plan_sees_the_warnings() -> None:
+    beyond = Finding("override-beyond-pools", Severity.WARNING, "allows 12 replicas of 4 GPUs", fix="Add nodes.")
+    known = Finding("override", Severity.INFO, "is known")
+    assert told(PLAN, MODEL, [known, beyond])[-1] == "Warning: allows 12 replicas of 4 GPUs. Add nodes."
 
 
 def test_a_plan_that_gives_back_reads_well() -> None:

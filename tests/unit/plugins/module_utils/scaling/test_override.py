@@ -54,9 +54,7 @@ def test_it_holds_until_its_end_and_no_second_longer() -> None:
 )
 def test_what_is_written_is_read_back(low: int, more: int, until: datetime, who: str) -> None:
     override = Override(low, min(low + more, 10000), until.replace(microsecond=0), who, "because")
-    ((key, text),) = override.to_annotation().items()
-    assert key == ANNOTATION
-    assert override_of(scaled(text)) == (override, [])
+    assert override_of(scaled(override.text)) == (override, [])
 
 
 @pytest.mark.parametrize(
