@@ -221,7 +221,7 @@ class Replay:
 
     def _readings(self, happening: Sync | Poll) -> tuple[Reading, ...]:
         answers = [happening.answers.get(self._script.query(trigger)) for trigger in self._script.triggers]
-        # After an error KEDA throws its scalers away, and serves an error while it makes new ones, without asking anybody
+        # After an error KEDA throws its scalers away, and while it makes new ones it serves an error and asks nobody
         # (ClearScalersCache in pkg/scaling/scale_handler.go, v2.20.2).
         refused = isinstance(happening, Sync) and not all(happening.served.values())
         if None in answers and not refused and not self._record.is_down_at(happening.time):
