@@ -17,7 +17,7 @@ description:
   - Says which limit made the count what it is (tolerance, stabilization window, policy, minimum, maximum, a missing
     metric), until when, and when the count can move next.
   - Asks Prometheus what KEDA asks it, at the address that is the controller's own. Triggers of other types than
-    C(prometheus) have no value here.
+    C(prometheus), and those whose C(serverAddress) is not the declared C(in_cluster_url), have no value here.
   - What the HorizontalPodAutoscaler remembers is in no object. It is played again from its events of the last hour and
     from the metrics in Prometheus, and C(complete) is false where these do not reach back.
   - Flags of the kube-controller-manager cannot be read. Its tolerance is taken to be 10 %, its window for scaling down

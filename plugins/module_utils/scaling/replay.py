@@ -9,7 +9,7 @@ what waits sooner.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
@@ -17,7 +17,7 @@ from .decision import Situation
 from .hpa.types import SECOND, Memory
 from .keda.generated import to_hpa
 from .keda.types import KedaMemory, Reading, ScaledObject
-from .observed import reading_at
+from .observed import Series, reading_at
 from .step import PERIOD, step
 
 
@@ -112,7 +112,7 @@ def _note(course: Course, state: Situation, desired: int, by: str, asked: Option
         course.turns.append(Turn(state.now, state.spec, desired, by))
 
 
-def looks_of(series: Sequence[Sequence[Mapping[int, float]]], start: int, end: int, step_s: int) -> Iterable[Look]:
+def looks_of(series: Sequence[Series], start: int, end: int, step_s: int) -> Iterable[Look]:
     """One look a sync of the HPA, from series by trigger; times are in seconds, and a value holds until the next.
 
     A trigger whose series have no value at a time has an empty reading then.

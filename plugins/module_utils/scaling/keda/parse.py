@@ -149,6 +149,7 @@ def _prometheus(index: int, trigger: TriggerSpec, spec: Spec, problems: Problems
         query=metadata.query,
         ignore_null=metadata.ignoreNullValues,
         cached=trigger.useCachedMetrics,
+        server=metadata.serverAddress,
     )
 
 

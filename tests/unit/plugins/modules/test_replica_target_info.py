@@ -180,6 +180,30 @@ def test_triggers_of_other_types_have_no_value_and_hold_the_count(ask: Ask) -> N
     assert "type rabbitmq" in found["warned"][0]
 
 
+def with_metadata(**metadata: str) -> Json:
+    """A ScaledObject whose trigger is told something else."""
+    (trigger,) = scaled_object()["spec"]["triggers"]
+    return scaled_object(triggers=[{**trigger, "metadata": {**trigger["metadata"], **metadata}}])
+
+
+def test_a_trigger_that_asks_another_prometheus_has_no_value_here(ask: Ask) -> None:
+    api, prometheus = world(4), steady(40)
+    api.add(with_metadata(serverAddress="http://thanos:9090", ignoreNullValues="true"))
+    found = ask(api, prometheus, what_if={"values": {"demand": 40}})
+    (target,) = found["targets"]
+    assert (target["desired"], target["what_if"]["desired"], target["decision"]["complete"]) == (4, 8, False)
+    assert [finding["id"] for finding in found["findings"]] == ["metric-missing", "memory-incomplete"]
+    message = "trigger demand asks another Prometheus (http://thanos:9090), which cannot be read here"
+    assert message in found["warned"][0] and "what_if.values.demand" in found["warned"][0]
+    assert target["decision"]["triggers"][0]["error"] == message and prometheus.asked == []
+
+
+def test_a_slash_makes_no_other_prometheus(ask: Ask) -> None:
+    api = world(4)
+    api.add(with_metadata(serverAddress="http://prometheus.example.com/"))
+    assert ask(api, steady(26))["targets"][0]["desired"] == 6
+
+
 @pytest.mark.parametrize(("quiet_s", "desired"), [(100, 1), (400, 0)])
 def test_keda_remembers_when_it_was_active_last(ask: Ask, quiet_s: int, desired: int) -> None:
     api = world(1)
