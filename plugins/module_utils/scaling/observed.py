@@ -118,7 +118,8 @@ def recall(situation: Situation, times: range, series: Sequence[Series], moves: 
         if count is not None:
             served = serve(scaled, keda, readings, count, count)
             seen = Observation(at * SECOND, count, count, served.values, count, count)
-            keda, memory = served.memory, evaluate(hpa, situation.controller, memory, seen).memory
+            outcome = evaluate(hpa, situation.controller, memory, seen)
+            keda, memory = served.memory if outcome.proposals else keda, outcome.memory
     known = [(move.after - move.before, move.at) for move in moves.moves if move.before is not None]
     memory = memory._replace(
         ups=tuple(ScaleEvent(change, at) for change, at in known if change > 0),

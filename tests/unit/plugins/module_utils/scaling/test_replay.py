@@ -108,3 +108,10 @@ def test_a_day_takes_seconds() -> None:
     course = played(values, scaled_object(advanced=behavior(rules(2, 360), rules(1, 300, window=600))))
     assert len(course.turns) > 20
     assert time.process_time() - began < 5
+
+
+def test_at_zero_replicas_only_polls_count_failures() -> None:
+    """The HPA is off then, and asks for nothing: the fourth poll of a lost source is the first to fall back."""
+    scaled = scaled_object(0, advanced=QUICK, cooldownPeriod=15, fallback={"failureThreshold": 3, "replicas": 2})
+    course = played([0.0] * 4 + [None] * 12, scaled)
+    assert counts(course) == [(0, 1, 0), (150, 0, 1), (165, 1, 2)]
