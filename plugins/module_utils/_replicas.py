@@ -12,7 +12,7 @@ from typing import Any, Optional
 from ._prometheus import MAX_POINTS
 from ._targets import Reader, Selection, Target
 from .errors import InvalidInput
-from .findings import Finding
+from .findings import Finding, Severity
 from .fleet.fields import (
     INVALID,
     NAMESPACE,
@@ -38,6 +38,8 @@ from .scaling.target import decide
 from .scaling.what_if import changed
 
 _HOUR_S = 3600
+#: Share of a range without metrics from which a replay of it misleads.
+_GAPS = 0.1
 _LABELS = Text(r"[A-Za-z0-9_./!=(), -]+", "a label selector such as app=llama,tier!=test")
 #: What a replay takes from the past.
 _OF_NOW = ("values", "replicas")
@@ -139,6 +141,7 @@ def answer(
         result["what_if"] = _decided(other, decide(other))
     if options.history is not None and reader is not None:
         result["history"] = _history(target, options.history, reader)
+        findings += _gaps(situation.scaled, result["history"]["configured"]["no_data_s"], options.history)
     model = _model(situation.scaled, fleet)
     capacity = reader.capacity(fleet, model) if reader and fleet and model else None
     if capacity is not None and model is not None:
@@ -196,7 +199,18 @@ def _told(how: str, course: Course) -> str:
         f"{how}: {hours:.1f} replica-hours, {len(course.turns)} changes, {course.flips} of them back, "
         f"{course.lowest} to {course.highest} replicas, {course.at_max // 60} min at the maximum, "
         f"{below} min with fewer ready replicas than the metrics asked for"
+        + (f", {-(-course.no_data // 60)} min without metrics" if course.no_data else "")
     )
+
+
+def _gaps(scaled: ScaledObject, no_data_s: int, history: History) -> list[Finding]:
+    """Whether too much of a range had no metrics for a replay of it to tell of the past."""
+    if no_data_s <= _GAPS * history.seconds:
+        return []
+    minutes = f"{-(-no_data_s // 60)} of the {history.seconds // 60} min of history"
+    message = f"{minutes} have no value of a trigger, so that both replays say little of them"
+    where, fix = f"ScaledObject {scaled.namespace}/{scaled.name}", "Set history.hours to what Prometheus holds."
+    return [Finding("metric-missing", Severity.WARNING, message, where, fix=fix)]
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> str:

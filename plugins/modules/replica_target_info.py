@@ -62,8 +62,8 @@ options:
         there and with the one in C(proposed), which takes C(min), C(max), C(threshold) and C(behavior).
       - C(start_up) is how long a new replica takes to be ready (V(0s) by default), C(step) the time between two samples
         (V(15s) by default); Prometheus answers with at most 11,000 samples, which at V(15s) is 45 hours.
-      - Both begin with the count of now. The metrics are taken as they were, although another count would have changed
-        them.
+      - Both begin with the count of now, within the bounds of each configuration. The metrics are taken as they were,
+        although another count would have changed them.
     type: dict
   query:
     description: A JMESPath expression, of which C(selected) is what it finds in C(targets).
@@ -188,7 +188,8 @@ targets:
       description:
         - What the metrics of O(history) would have led to, C(configured) and C(proposed), in C(replica_hours),
           C(changes), C(direction_flips), C(at_max_s), C(below_demand_s) (fewer replicas were ready than the metrics
-          asked for), C(lowest), C(highest) and a C(timeline); and in plain lines in C(text).
+          asked for), C(no_data_s) (a trigger had no value, so that the course is a guess), C(lowest), C(highest) and a
+          C(timeline); and in plain lines in C(text). A finding warns where more than 10 % of the time had no value.
       type: dict
   sample:
     - namespace: inference

@@ -39,11 +39,16 @@ class Turn(NamedTuple):
 
 @dataclass
 class Course:
-    """What was decided. ``below`` is how long fewer replicas were ready than the metrics asked for, in seconds."""
+    """What was decided, with times in seconds.
+
+    ``below`` is how long fewer replicas were ready than the metrics asked for, and ``no_data`` how long a trigger had
+    no value: what the course says of that time is what both controllers do without one.
+    """
 
     replica_seconds: int = 0
     at_max: int = 0
     below: int = 0
+    no_data: int = 0
     lowest: int = 0
     highest: int = 0
     turns: list[Turn] = field(default_factory=list)
@@ -107,6 +112,7 @@ def _note(course: Course, state: Situation, desired: int, by: str, asked: Option
     course.replica_seconds += desired * PERIOD
     course.at_max += PERIOD if desired >= most else 0
     course.below += PERIOD if asked is not None and state.ready < asked else 0
+    course.no_data += 0 if all(reading.values for reading in state.readings) else PERIOD
     course.lowest, course.highest = min(course.lowest, desired), max(course.highest, desired)
     if desired != state.spec:
         course.turns.append(Turn(state.now, state.spec, desired, by))

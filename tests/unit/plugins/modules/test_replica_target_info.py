@@ -229,6 +229,26 @@ def test_history_compares_with_a_proposed_configuration(ask: Ask) -> None:
     assert waves.asked == [("query", "llama"), ("query_range", "llama"), ("query_range", "llama")]
 
 
+@pytest.mark.parametrize(("missing_s", "warns"), [(0, False), (300, False), (900, True), (7200, True)])
+def test_history_without_metrics_is_no_knowledge(ask: Ask, missing_s: int, warns: bool) -> None:
+    young = FakePrometheus(NOW, llama=lambda at: [5.0] if at >= NOW - 7200 + missing_s else [])
+    found = ask(world(4), young, history={"hours": 2, "proposed": {"max": 3}})
+    history = found["targets"][0]["history"]
+    assert history["configured"]["no_data_s"] == history["proposed"]["no_data_s"] == missing_s
+    ends = f", {missing_s // 60} min without metrics" if missing_s else "than the metrics asked for"
+    assert all(line.endswith(ends) for line in history["text"])
+    said = [finding["message"] for finding in found["findings"] if finding["id"] == "metric-missing"]
+    assert len(said) == warns and all("of the 120 min of history have no value" in line for line in said)
+
+
+def test_history_of_another_prometheus_is_no_zero(ask: Ask) -> None:
+    api = world(4)
+    api.add(with_metadata(serverAddress="http://thanos:9090", ignoreNullValues="true"))
+    found = ask(api, steady(5), history={"hours": 1, "proposed": {"max": 6}})
+    configured = found["targets"][0]["history"]["configured"]
+    assert (configured["changes"], configured["no_data_s"]) == (0, 3600 + 15)
+
+
 POOL = {"name": "h100", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}
 MODEL = {
     "name": "llama",

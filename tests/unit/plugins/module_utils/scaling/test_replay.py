@@ -67,6 +67,7 @@ def test_time_at_the_maximum_and_below_what_was_asked_for() -> None:
         "direction_flips": 1,
         "at_max_s": 60,
         "below_demand_s": 60,
+        "no_data_s": 0,
         "lowest": 1,
         "highest": 8,
         "timeline": [
@@ -79,6 +80,7 @@ def test_time_at_the_maximum_and_below_what_was_asked_for() -> None:
 def test_lost_metrics_lower_nothing() -> None:
     course = played([20.0, None, None, None, 20.0], scaled_object(advanced=QUICK))
     assert counts(course) == [(0, 1, 4)]
+    assert course.no_data == 3 * 15
 
 
 def test_keda_goes_to_zero_and_wakes() -> None:
