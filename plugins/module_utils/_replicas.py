@@ -35,7 +35,7 @@ from .scaling.keda.types import ScaledObject
 from .scaling.offline import situation_of
 from .scaling.replay import Course, looks_of, replay
 from .scaling.target import decide
-from .scaling.what_if import changed
+from .scaling.what_if import WhatIf, changed
 
 _HOUR_S = 3600
 #: Share of a range without metrics from which a replay of it misleads.
@@ -83,6 +83,10 @@ def parse_options(params: Mapping[str, Any]) -> Options:
     if history is not None and history.seconds // history.step > MAX_POINTS:
         fix = f"Set history.step to {-(-history.seconds // MAX_POINTS)}s or more."
         problems.add("history.hours", f"makes more than the {MAX_POINTS} points that Prometheus answers with", fix)
+    # What is wrong with them for every target is said once; what is for one is said of that, by changed().
+    for path, what in (("what_if", params["what_if"]), ("history.proposed", history.proposed if history else None)):
+        if what is not None:
+            Record(WhatIf).parse(what, path, problems)
     if problems.findings:
         raise InvalidInput(problems.findings)
     return Options(selection, targets, params["what_if"], history)
@@ -124,6 +128,27 @@ def _history_of(value: Any, problems: Problems) -> Optional[History]:
         if key in history.proposed:
             problems.add(f"history.proposed.{key}", "does nothing in a replay", "Leave it to what_if.")
     return history if isinstance(history, History) else None
+
+
+def answers(
+    targets: Sequence[Target], options: Options, reader: Optional[Reader], fleet: Optional[Fleet]
+) -> tuple[list[dict[str, Any]], list[Finding], list[Finding]]:
+    """What answer() says of each target, and what is wrong with what is asked about some: the others are answered.
+
+    Raises ClusterError.
+    """
+    results: list[dict[str, Any]] = []
+    findings: list[Finding] = []
+    refused: list[Finding] = []
+    for target in targets:
+        try:
+            result, found = answer(target, options, reader, fleet)
+        except InvalidInput as error:
+            refused += error.findings
+        else:
+            results.append(result)
+            findings += found
+    return results, findings, refused
 
 
 def answer(

@@ -24,8 +24,8 @@ description:
     5 minutes, and its period 15 s, which are the usual ones. O(given) takes others.
   - Where the models are declared, also says how many requests one replica can hold, by its KV cache and by the lengths
     of requests in the last hour, and warns of a declared concurrency that is more than 25 % off.
-  - Fails where a ScaledObject cannot work, or has a trigger of type C(cpu) or C(memory). The others are in the result
-    all the same.
+  - Fails where a ScaledObject cannot work, has a trigger of type C(cpu) or C(memory), or lacks a trigger that
+    O(what_if) or O(history) names. The others are in the result all the same.
 options:
   cluster:
     description:
@@ -212,7 +212,7 @@ from typing import Any, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import FLEET_OPTIONS, connect, fail, fleet_of, report, require, require_client, run
-from ..module_utils._replicas import answer, parse_options, summary
+from ..module_utils._replicas import answers, parse_options, summary
 from ..module_utils._targets import Reader
 from ..module_utils.errors import InvalidInput
 from ..module_utils.findings import Finding, Severity, errors_first, verdict_of
@@ -247,9 +247,8 @@ def replica_target_info(module: AnsibleModule) -> dict[str, Any]:
     fleet = fleet_of(module) if options.selection is not None else None
     reader = _reader(fleet) if fleet else None
     targets, refused = reader.targets(options.selection) if reader and options.selection else (options.given, [])
-    answers = [answer(target, options, reader, fleet) for target in targets]
-    results = [result for result, _dummy in answers]
-    findings = errors_first(finding for _dummy, found in answers for finding in found)
+    results, found, unanswered = answers(targets, options, reader, fleet)
+    findings, refused = errors_first(found), [*refused, *unanswered]
     selected = {} if expression is None else {"selected": _select(expression, results)}
     if refused:
         fail(module, InvalidInput(refused), report(module, findings), {"targets": results, **selected})

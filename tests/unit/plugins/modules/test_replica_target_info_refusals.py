@@ -41,14 +41,22 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         pytest.param({"label_selector": "a&b"}, "label_selector: must be a label selector", id="labels"),
         pytest.param({"what_if": {"replica": 3}}, "what_if.replica: is not a known key", id="what_if key"),
         pytest.param(
-            {"what_if": {"values": {"demnd": 3}}}, "what_if.values.demnd: is the name of no trigger", id="value"
+            {"what_if": {"values": {"demnd": 3}}},
+            "ScaledObject inference/llama what_if.values.demnd: is the name of no trigger",
+            id="value",
         ),
         pytest.param(
-            {"what_if": {"values": {"demand": "x"}}}, "what_if.values.demand: must be a number", id="no number"
+            {"what_if": {"values": {"demand": "x"}}},
+            "ScaledObject inference/llama what_if.values.demand: must be a number",
+            id="no number",
         ),
-        pytest.param({"what_if": {"min": 9}}, "what_if.min: is 9, above max 8", id="min"),
+        pytest.param({"what_if": {"min": 9}}, "ScaledObject inference/llama what_if.min: is 9, above max 8", id="min"),
         pytest.param({"what_if": {"max": -1}}, "what_if.max: must be a whole number", id="max"),
-        pytest.param({"what_if": {"threshold": {"demand": 0}}}, "what_if.threshold.demand: must be", id="threshold"),
+        pytest.param(
+            {"what_if": {"threshold": {"demand": 0}}},
+            "ScaledObject inference/llama what_if.threshold.demand: must be",
+            id="threshold",
+        ),
         pytest.param({"history": {}}, "history.proposed: is required", id="nothing proposed"),
         pytest.param({"history": {"proposed": {"maximum": 3}}}, "history.proposed.maximum: is not", id="proposed"),
         pytest.param(
@@ -107,6 +115,22 @@ def test_a_scaled_object_that_cannot_work_is_named_and_the_others_are_decided(as
     begins = "ScaledObject inference/qwen spec.triggers[0].metadata.threshold: is 0, and must be above 0"
     assert found["failed"] and found["msg"].startswith(begins) and "\n" not in found["msg"]
     assert [target["name"] for target in found["targets"]] == ["llama"] and found["selected"] == [6]
+
+
+@pytest.mark.parametrize("path", ["what_if", "history.proposed"])
+def test_a_target_without_the_trigger_that_is_named_is_named_and_the_others_are_decided(ask: Ask, path: str) -> None:
+    api, prometheus = world(4, "llama", "qwen"), steady(26)
+    prometheus.queries["qwen"] = prometheus.queries["llama"]
+    other = scaled_object("qwen")
+    other["spec"]["triggers"][0]["name"] = "queue"
+    api.add(other)
+    change: Json = {"threshold": {"demand": 3}}
+    asks = {"what_if": change} if path == "what_if" else {"history": {"hours": 1, "proposed": change}}
+    found = ask(api, prometheus, **asks)
+    begins = f"ScaledObject inference/qwen {path}.threshold.demand: is the name of no trigger"
+    assert found["failed"] and found["msg"].startswith(begins)
+    (target,) = found["targets"]
+    assert target["name"] == "llama" and path.partition(".")[0] in target
 
 
 def test_a_workload_that_is_not_there_is_named_and_the_others_are_decided(ask: Ask) -> None:
