@@ -69,6 +69,11 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         pytest.param({"given": []}, "given: is empty", id="nothing given"),
         pytest.param({"given": "text"}, "given: must be a dictionary", id="given text"),
         pytest.param({"given": [{}]}, "given[0].scaled_object: is required", id="given nothing"),
+        pytest.param(
+            {"given": [GIVEN, {**GIVEN, "scaled_object": scaled_object(maxReplicaCount=0)}]},
+            "ScaledObject inference/llama given[1].scaled_object.spec.maxReplicaCount: must be",
+            id="given manifest",
+        ),
         pytest.param({"given": {**GIVEN, "values": {}}}, "given.values.demand: is required", id="given no value"),
         pytest.param(
             {"given": GIVEN, "history": {"proposed": {"max": 3}}}, "history: needs the Prometheus", id="history"
