@@ -84,12 +84,16 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Pauses:
-    """What annotations of a ScaledObject stop. ``everything`` also deletes the HPA, and with it what it remembers."""
+    """What annotations of a ScaledObject stop. ``everything`` also deletes the HPA, and with it what it remembers.
+
+    ``counted`` is whether the annotation of a count is what stops everything, be its value a count or not.
+    """
 
     everything: bool = False
     replicas: Optional[int] = None
     scale_in: bool = False
     scale_out: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True)

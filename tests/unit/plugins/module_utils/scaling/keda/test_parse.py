@@ -100,10 +100,14 @@ def test_age_is_read_in_whole_seconds() -> None:
         pytest.param({"paused": "true"}, Pauses(everything=True), id="paused"),
         pytest.param({"paused": "maybe"}, Pauses(everything=True), id="what is no boolean is true"),
         pytest.param({"paused": "false"}, Pauses(), id="not paused"),
-        pytest.param({"paused-replicas": "3"}, Pauses(everything=True, replicas=3), id="a count"),
-        pytest.param({"paused-replicas": "0"}, Pauses(everything=True, replicas=0), id="none at all"),
-        pytest.param({"paused-replicas": "three"}, Pauses(everything=True), id="stopped by what is no count"),
-        pytest.param({"paused-replicas": "-1"}, Pauses(everything=True), id="stopped by a negative count"),
+        pytest.param({"paused-replicas": "3"}, Pauses(everything=True, replicas=3, counted=True), id="a count"),
+        pytest.param({"paused-replicas": "0"}, Pauses(everything=True, replicas=0, counted=True), id="none at all"),
+        pytest.param(
+            {"paused-replicas": "three"}, Pauses(everything=True, counted=True), id="stopped by what is no count"
+        ),
+        pytest.param(
+            {"paused-replicas": "-1"}, Pauses(everything=True, counted=True), id="stopped by a negative count"
+        ),
         pytest.param({"paused-scale-in": "true"}, Pauses(scale_in=True), id="in"),
         pytest.param({"paused-scale-out": "1"}, Pauses(scale_out=True), id="out"),
     ],
