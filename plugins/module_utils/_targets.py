@@ -131,7 +131,7 @@ class Reader:
             if found is None:
                 raise _missing(str(ref), "does not exist", "See kubectl get scaledobjects -A for those that do.")
             return [found]
-        found_all = self.cluster.list_objects(*_SCALED, selection.namespace, selection.labels)
+        found_all = self._labelled(selection)
         if not found_all:
             which = f" with the labels {selection.labels}" if selection.labels else ""
             where = f"Namespace {selection.namespace}"
@@ -139,6 +139,20 @@ class Reader:
                 where, f"has no ScaledObject{which}", "See kubectl get scaledobjects -A for those that exist."
             )
         return found_all
+
+    def _labelled(self, selection: Selection) -> list[dict[str, Any]]:
+        """Those of a namespace. Whether a label selector is one, the API server says."""
+        try:
+            return self.cluster.list_objects(*_SCALED, selection.namespace, selection.labels)
+        except ClusterError as error:
+            (finding,) = error.findings
+            if finding.id != "invalid-input" or not selection.labels:
+                raise
+            message = f"{selection.labels!r} is refused: {finding.message}"
+            fix = "Write it as kubectl get -l takes it."
+            raise InvalidInput(
+                [replace(finding, message=message, object="", field="label_selector", fix=fix)]
+            ) from error
 
     def _controller(self) -> Controller:
         """Kubernetes says its version, and no flag of its controllers: they are taken to be those that are usual."""

@@ -149,6 +149,15 @@ def test_a_workload_that_is_not_there_is_named_and_the_others_are_decided(ask: A
     assert [target["name"] for target in found["targets"]] == ["llama"]
 
 
+def test_a_label_selector_that_the_api_server_refuses_is_named(ask: Ask) -> None:
+    api = world()
+    refused = status(400, "unable to parse requirement: found '=', expected: identifier")
+    api.fail(lambda call: "labelSelector" in call.query and call.path.endswith("/scaledobjects"), refused)
+    found = ask(api, steady(5), label_selector="a==b=")
+    begins = "label_selector: 'a==b=' is refused: unable to parse requirement: found '=', expected: identifier. Write"
+    assert found["failed"] and found["msg"].startswith(begins) and "\n" not in found["msg"]
+
+
 def test_what_may_not_be_read_is_named(ask: Ask) -> None:
     api = world()
     api.fail(lambda call: call.path.endswith("/scale"), status(403, "deployments/scale is forbidden"))
