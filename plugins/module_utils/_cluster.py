@@ -319,7 +319,7 @@ class Cluster:
 
     def failed(self, what: str, reply: Reply) -> ClusterError:
         """An answer that the caller has no use for."""
-        kind = "missing-permission" if reply.status == 403 else "unreachable"
+        kind = {400: "invalid-input", 403: "missing-permission"}.get(reply.status, "unreachable")
         fix = _FIXES.get(reply.status, "See the API server's log, then run again.")
         return ClusterError([Finding(kind, Severity.ERROR, reply.message, object=what, fix=fix)])
 

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from ._prometheus import MAX_POINTS
 from ._targets import Reader, Selection, Target
 from .errors import InvalidInput
-from .findings import Finding
+from .findings import Finding, Severity
 from .fleet.fields import (
     INVALID,
     NAMESPACE,
@@ -35,9 +35,11 @@ from .scaling.keda.types import ScaledObject
 from .scaling.offline import situation_of
 from .scaling.replay import Course, looks_of, replay
 from .scaling.target import decide
-from .scaling.what_if import changed
+from .scaling.what_if import WhatIf, changed
 
 _HOUR_S = 3600
+#: Share of a range without metrics from which a replay of it misleads.
+_GAPS = 0.1
 _LABELS = Text(r"[A-Za-z0-9_./!=(), -]+", "a label selector such as app=llama,tier!=test")
 #: What a replay takes from the past.
 _OF_NOW = ("values", "replicas")
@@ -81,6 +83,10 @@ def parse_options(params: Mapping[str, Any]) -> Options:
     if history is not None and history.seconds // history.step > MAX_POINTS:
         fix = f"Set history.step to {-(-history.seconds // MAX_POINTS)}s or more."
         problems.add("history.hours", f"makes more than the {MAX_POINTS} points that Prometheus answers with", fix)
+    # What is wrong with them for every target is said once; what is for one is said of that, by changed().
+    for path, what in (("what_if", params["what_if"]), ("history.proposed", history.proposed if history else None)):
+        if what is not None:
+            Record(WhatIf).parse(what, path, problems)
     if problems.findings:
         raise InvalidInput(problems.findings)
     return Options(selection, targets, params["what_if"], history)
@@ -124,6 +130,27 @@ def _history_of(value: Any, problems: Problems) -> Optional[History]:
     return history if isinstance(history, History) else None
 
 
+def answers(
+    targets: Sequence[Target], options: Options, reader: Optional[Reader], fleet: Optional[Fleet]
+) -> tuple[list[dict[str, Any]], list[Finding], list[Finding]]:
+    """What answer() says of each target, and what is wrong with what is asked about some: the others are answered.
+
+    Raises ClusterError.
+    """
+    results: list[dict[str, Any]] = []
+    findings: list[Finding] = []
+    refused: list[Finding] = []
+    for target in targets:
+        try:
+            result, found = answer(target, options, reader, fleet)
+        except InvalidInput as error:
+            refused += error.findings
+        else:
+            results.append(result)
+            findings += found
+    return results, findings, refused
+
+
 def answer(
     target: Target, options: Options, reader: Optional[Reader], fleet: Optional[Fleet]
 ) -> tuple[dict[str, Any], list[Finding]]:
@@ -139,6 +166,7 @@ def answer(
         result["what_if"] = _decided(other, decide(other))
     if options.history is not None and reader is not None:
         result["history"] = _history(target, options.history, reader)
+        findings += _gaps(situation.scaled, result["history"]["configured"]["no_data_s"], options.history)
     model = _model(situation.scaled, fleet)
     capacity = reader.capacity(fleet, model) if reader and fleet and model else None
     if capacity is not None and model is not None:
@@ -196,7 +224,18 @@ def _told(how: str, course: Course) -> str:
         f"{how}: {hours:.1f} replica-hours, {len(course.turns)} changes, {course.flips} of them back, "
         f"{course.lowest} to {course.highest} replicas, {course.at_max // 60} min at the maximum, "
         f"{below} min with fewer ready replicas than the metrics asked for"
+        + (f", {-(-course.no_data // 60)} min without metrics" if course.no_data else "")
     )
+
+
+def _gaps(scaled: ScaledObject, no_data_s: int, history: History) -> list[Finding]:
+    """Whether too much of a range had no metrics for a replay of it to tell of the past."""
+    if no_data_s <= _GAPS * history.seconds:
+        return []
+    minutes = f"{-(-no_data_s // 60)} of the {history.seconds // 60} min of history"
+    message = f"{minutes} have no value of a trigger, so that both replays say little of them"
+    where, fix = f"ScaledObject {scaled.namespace}/{scaled.name}", "Set history.hours to what Prometheus holds."
+    return [Finding("metric-missing", Severity.WARNING, message, where, fix=fix)]
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> str:

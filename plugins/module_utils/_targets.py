@@ -19,7 +19,7 @@ from ._prometheus import instant_query, range_query
 from .errors import ClusterError, InvalidInput, QueryRefused
 from .findings import Finding, Severity
 from .fleet.types import Fleet, LlmModel, Prometheus
-from .keda_metadata import hpa_name
+from .keda_metadata import hpa_name, same_server
 from .objects.meta import Ref
 from .scaling.capacity import Capacity, capacity_of, config_query, length_queries
 from .scaling.decision import Situation
@@ -30,6 +30,7 @@ from .scaling.observed import (
     RESCALED,
     RESIZED,
     Moves,
+    Series,
     keda_memory,
     moves_of,
     nanoseconds,
@@ -130,7 +131,7 @@ class Reader:
             if found is None:
                 raise _missing(str(ref), "does not exist", "See kubectl get scaledobjects -A for those that do.")
             return [found]
-        found_all = self.cluster.list_objects(*_SCALED, selection.namespace, selection.labels)
+        found_all = self._labelled(selection)
         if not found_all:
             which = f" with the labels {selection.labels}" if selection.labels else ""
             where = f"Namespace {selection.namespace}"
@@ -138,6 +139,20 @@ class Reader:
                 where, f"has no ScaledObject{which}", "See kubectl get scaledobjects -A for those that exist."
             )
         return found_all
+
+    def _labelled(self, selection: Selection) -> list[dict[str, Any]]:
+        """Those of a namespace. Whether a label selector is one, the API server says."""
+        try:
+            return self.cluster.list_objects(*_SCALED, selection.namespace, selection.labels)
+        except ClusterError as error:
+            (finding,) = error.findings
+            if finding.id != "invalid-input" or not selection.labels:
+                raise
+            message = f"{selection.labels!r} is refused: {finding.message}"
+            fix = "Write it as kubectl get -l takes it."
+            raise InvalidInput(
+                [replace(finding, message=message, object="", field="label_selector", fix=fix)]
+            ) from error
 
     def _controller(self) -> Controller:
         """Kubernetes says its version, and no flag of its controllers: they are taken to be those that are usual."""
@@ -196,9 +211,11 @@ class Reader:
     def _reading(self, scaled: ScaledObject, trigger: Trigger) -> tuple[Reading, list[Finding]]:
         """What a trigger's source answers now, and what is wrong with that."""
         where = f"ScaledObject {scaled.namespace}/{scaled.name}"
-        if trigger.query is None:
-            message = f"trigger {trigger.label} is of type {trigger.type}, whose value cannot be read"
-            fix = f"Give one in what_if.values.{trigger.label}."
+        if trigger.query is None or not self._answers(trigger):
+            why = f"asks another Prometheus ({trigger.server}), which cannot be read here"
+            if trigger.query is None:
+                why = f"is of type {trigger.type}, whose value cannot be read"
+            message, fix = f"trigger {trigger.label} {why}", f"Give one in what_if.values.{trigger.label}."
             return Reading(error=message), [Finding("metric-missing", Severity.WARNING, message, where, fix=fix)]
         try:
             return Reading(tuple(value for _labels, value in instant_query(self.prometheus, trigger.query))), []
@@ -208,14 +225,19 @@ class Reader:
             fix = "Correct its query."
             return Reading(error=said), [Finding("metric-missing", Severity.WARNING, message, where, fix=fix)]
 
-    def series(self, scaled: ScaledObject, start: int, end: int, step: int) -> list[list[dict[int, float]]]:
-        """The series of each trigger from ``start`` to ``end``, in seconds; none for one that has no query."""
-        return [
-            []
-            if query is None
-            else [values for _labels, values in range_query(self.prometheus, query, start, end, step)]
-            for query in (trigger.query for trigger in scaled.triggers)
-        ]
+    def _answers(self, trigger: Trigger) -> bool:
+        """Whether the declared Prometheus is that which KEDA asks for a trigger."""
+        return trigger.server is not None and same_server(trigger.server, self.prometheus.in_cluster_url)
+
+    def series(self, scaled: ScaledObject, start: int, end: int, step: int) -> list[Series]:
+        """The series of each trigger from ``start`` to ``end``, in seconds; None for one that cannot be asked."""
+
+        def values_of(trigger: Trigger) -> Series:
+            if trigger.query is None or not self._answers(trigger):
+                return None
+            return [values for _labels, values in range_query(self.prometheus, trigger.query, start, end, step)]
+
+        return [values_of(trigger) for trigger in scaled.triggers]
 
     def capacity(self, fleet: Fleet, model: LlmModel) -> Optional[Capacity]:
         """What one replica of a model can hold; None where Prometheus does not know its KV cache."""

@@ -38,6 +38,11 @@ def pause_annotations(scaled: Mapping[str, Any]) -> list[str]:
     return paused + [name for name in (PAUSED_REPLICAS,) if name in annotations_of(scaled)]
 
 
+def same_server(one: str, other: str) -> bool:
+    """Whether two addresses are those of one Prometheus: KEDA appends a path to either spelling."""
+    return one.rstrip("/") == other.rstrip("/")
+
+
 def hpa_name(scaled: Mapping[str, Any]) -> str:
     """The name of its HPA: that which it has, or the one that it gets."""
     config = ((scaled.get("spec") or {}).get("advanced") or {}).get("horizontalPodAutoscalerConfig") or {}

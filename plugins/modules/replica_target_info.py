@@ -17,15 +17,15 @@ description:
   - Says which limit made the count what it is (tolerance, stabilization window, policy, minimum, maximum, a missing
     metric), until when, and when the count can move next.
   - Asks Prometheus what KEDA asks it, at the address that is the controller's own. Triggers of other types than
-    C(prometheus) have no value here.
+    C(prometheus), and those whose C(serverAddress) is not the declared C(in_cluster_url), have no value here.
   - What the HorizontalPodAutoscaler remembers is in no object. It is played again from its events of the last hour and
     from the metrics in Prometheus, and C(complete) is false where these do not reach back.
   - Flags of the kube-controller-manager cannot be read. Its tolerance is taken to be 10 %, its window for scaling down
     5 minutes, and its period 15 s, which are the usual ones. O(given) takes others.
   - Where the models are declared, also says how many requests one replica can hold, by its KV cache and by the lengths
     of requests in the last hour, and warns of a declared concurrency that is more than 25 % off.
-  - Fails where a ScaledObject cannot work, or has a trigger of type C(cpu) or C(memory). The others are in the result
-    all the same.
+  - Fails where a ScaledObject cannot work, has a trigger of type C(cpu) or C(memory), or lacks a trigger that
+    O(what_if) or O(history) names. The others are in the result all the same.
 options:
   cluster:
     description:
@@ -62,8 +62,8 @@ options:
         there and with the one in C(proposed), which takes C(min), C(max), C(threshold) and C(behavior).
       - C(start_up) is how long a new replica takes to be ready (V(0s) by default), C(step) the time between two samples
         (V(15s) by default); Prometheus answers with at most 11,000 samples, which at V(15s) is 45 hours.
-      - Both begin with the count of now. The metrics are taken as they were, although another count would have changed
-        them.
+      - Both begin with the count of now, within the bounds of each configuration. The metrics are taken as they were,
+        although another count would have changed them.
     type: dict
   query:
     description: A JMESPath expression, of which C(selected) is what it finds in C(targets).
@@ -188,7 +188,8 @@ targets:
       description:
         - What the metrics of O(history) would have led to, C(configured) and C(proposed), in C(replica_hours),
           C(changes), C(direction_flips), C(at_max_s), C(below_demand_s) (fewer replicas were ready than the metrics
-          asked for), C(lowest), C(highest) and a C(timeline); and in plain lines in C(text).
+          asked for), C(no_data_s) (a trigger had no value, so that the course is a guess), C(lowest), C(highest) and a
+          C(timeline); and in plain lines in C(text). A finding warns where more than 10 % of the time had no value.
       type: dict
   sample:
     - namespace: inference
@@ -211,7 +212,7 @@ from typing import Any, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._module import FLEET_OPTIONS, connect, fail, fleet_of, report, require, require_client, run
-from ..module_utils._replicas import answer, parse_options, summary
+from ..module_utils._replicas import answers, parse_options, summary
 from ..module_utils._targets import Reader
 from ..module_utils.errors import InvalidInput
 from ..module_utils.findings import Finding, Severity, errors_first, verdict_of
@@ -246,9 +247,8 @@ def replica_target_info(module: AnsibleModule) -> dict[str, Any]:
     fleet = fleet_of(module) if options.selection is not None else None
     reader = _reader(fleet) if fleet else None
     targets, refused = reader.targets(options.selection) if reader and options.selection else (options.given, [])
-    answers = [answer(target, options, reader, fleet) for target in targets]
-    results = [result for result, _dummy in answers]
-    findings = errors_first(finding for _dummy, found in answers for finding in found)
+    results, found, unanswered = answers(targets, options, reader, fleet)
+    findings, refused = errors_first(found), [*refused, *unanswered]
     selected = {} if expression is None else {"selected": _select(expression, results)}
     if refused:
         fail(module, InvalidInput(refused), report(module, findings), {"targets": results, **selected})

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Optional
 
 from ..findings import Finding, Severity
+from ..keda_metadata import same_server
 from ..readiness.state import title
 
 #: Until then a new replica may not have been scraped yet; most scrape once a minute or more often.
@@ -22,7 +23,9 @@ def queries_of(scaled: Mapping[str, Any], address: str) -> Iterator[tuple[str, s
     for index, trigger in enumerate(triggers if isinstance(triggers, list) else ()):
         asks = isinstance(trigger, Mapping) and trigger.get("type") == "prometheus"
         metadata = trigger.get("metadata") if asks else None
-        if isinstance(metadata, Mapping) and metadata.get("serverAddress") == address and "query" in metadata:
+        if not isinstance(metadata, Mapping) or "query" not in metadata:
+            continue
+        if same_server(str(metadata.get("serverAddress")), address):
             yield f"spec.triggers[{index}].metadata.query", str(metadata["query"])
 
 

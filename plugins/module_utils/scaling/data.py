@@ -43,6 +43,7 @@ def course_data(course: Course) -> dict[str, Any]:
         "direction_flips": course.flips,
         "at_max_s": course.at_max,
         "below_demand_s": course.below,
+        "no_data_s": course.no_data,
         "lowest": course.lowest,
         "highest": course.highest,
         "timeline": [_plain(turn) for turn in course.turns],

@@ -135,7 +135,7 @@ def _paused(situation: Situation, decision: Decision, bound: Bound) -> str:
         way, verb = ("out", "rising") if bound.before > bound.after else ("in", "falling")
         cause = f"the annotation {prefix}-scale-{way} keeps it from {verb}"
     else:
-        cause = f"paused by the annotation {prefix if pauses.replicas is None else f'{prefix}-replicas'}"
+        cause = f"paused by the annotation {f'{prefix}-replicas' if pauses.counted else prefix}"
     return f"{cause}, until somebody removes that; {_asked(situation, decision.triggers)}"
 
 

@@ -30,6 +30,10 @@ _LOOKS = 60
 _FOLLOWS_WITHIN = 10 * SECOND
 
 
+#: The series of one trigger, each the value by time in seconds; None where its source cannot be asked.
+Series = Optional[Sequence[Mapping[int, float]]]
+
+
 class Move(NamedTuple):
     """A change of the count by the HPA; ``before`` is None where nothing tells the count before it."""
 
@@ -98,12 +102,10 @@ def moves_of(events: Iterable[Mapping[str, Any]], deployment: Iterable[Mapping[s
     return Moves(moves, whole)
 
 
-def recall(
-    situation: Situation, times: range, series: Sequence[Sequence[Mapping[int, float]]], moves: Moves
-) -> Situation:
+def recall(situation: Situation, times: range, series: Sequence[Series], moves: Moves) -> Situation:
     """The situation with what its HPA remembers, if it synced at all of ``times``, in seconds.
 
-    ``series`` are those of each trigger, the value by time. It is complete if all that decides was seen; which pods
+    ``series`` are those of each trigger. It is complete if all that decides was seen; which pods
     were ready, by which a metric of type Value is multiplied, is only known while nothing moves.
     """
     scaled, hpa, memory, keda = situation.scaled, to_hpa(situation.scaled), Memory(), KedaMemory()
@@ -116,7 +118,8 @@ def recall(
         if count is not None:
             served = serve(scaled, keda, readings, count, count)
             seen = Observation(at * SECOND, count, count, served.values, count, count)
-            keda, memory = served.memory, evaluate(hpa, situation.controller, memory, seen).memory
+            outcome = evaluate(hpa, situation.controller, memory, seen)
+            keda, memory = served.memory if outcome.proposals else keda, outcome.memory
     known = [(move.after - move.before, move.at) for move in moves.moves if move.before is not None]
     memory = memory._replace(
         ups=tuple(ScaleEvent(change, at) for change, at in known if change > 0),
@@ -125,8 +128,13 @@ def recall(
     return replace(situation, memory=memory, complete=whole)
 
 
-def reading_at(series: Sequence[Mapping[int, float]], at: int) -> Reading:
-    """What the source of a trigger answered at a time, in seconds: the value of each series that had one."""
+def reading_at(series: Series, at: int) -> Reading:
+    """What the source of a trigger answered at a time, in seconds: the value of each series that had one.
+
+    A source that cannot be asked is an error, not an empty answer, which KEDA may take for 0.
+    """
+    if series is None:
+        return Reading(error="its source cannot be read here")
     return Reading(tuple(values[at] for values in series if at in values))
 
 

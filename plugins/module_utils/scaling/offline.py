@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Optional
 
@@ -86,7 +86,7 @@ def situation_of(given: Mapping[str, Any], path: str = "situation") -> Situation
     """
     problems = Problems()
     parsed = Record(Given).parse(given, path, problems)
-    scaled = _scaled_object(given, problems)
+    scaled = _scaled_object(given, f"{path}.scaled_object", problems)
     values = given.get("values") if isinstance(given, Mapping) else None
     readings: tuple[Reading, ...] = ()
     if scaled is not None and isinstance(values, Mapping):
@@ -98,7 +98,7 @@ def situation_of(given: Mapping[str, Any], path: str = "situation") -> Situation
     return _situation(parsed, scaled, readings)
 
 
-def _scaled_object(given: Any, problems: Problems) -> Optional[ScaledObject]:
+def _scaled_object(given: Any, path: str, problems: Problems) -> Optional[ScaledObject]:
     """The ScaledObject, or None after reporting what is wrong with it."""
     manifest = given.get("scaled_object") if isinstance(given, Mapping) else None
     hpa = given.get("hpa") if isinstance(given, Mapping) else None
@@ -107,7 +107,7 @@ def _scaled_object(given: Any, problems: Problems) -> Optional[ScaledObject]:
     try:
         return parse_scaled_object(manifest, hpa if isinstance(hpa, Mapping) else None)
     except InvalidInput as error:
-        problems.findings.extend(error.findings)
+        problems.findings += [replace(finding, field=f"{path}.{finding.field}") for finding in error.findings]
         return None
 
 

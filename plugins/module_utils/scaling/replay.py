@@ -9,7 +9,7 @@ what waits sooner.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
@@ -17,7 +17,7 @@ from .decision import Situation
 from .hpa.types import SECOND, Memory
 from .keda.generated import to_hpa
 from .keda.types import KedaMemory, Reading, ScaledObject
-from .observed import reading_at
+from .observed import Series, reading_at
 from .step import PERIOD, step
 
 
@@ -39,11 +39,16 @@ class Turn(NamedTuple):
 
 @dataclass
 class Course:
-    """What was decided. ``below`` is how long fewer replicas were ready than the metrics asked for, in seconds."""
+    """What was decided, with times in seconds.
+
+    ``below`` is how long fewer replicas were ready than the metrics asked for, and ``no_data`` how long a trigger had
+    no value: what the course says of that time is what both controllers do without one.
+    """
 
     replica_seconds: int = 0
     at_max: int = 0
     below: int = 0
+    no_data: int = 0
     lowest: int = 0
     highest: int = 0
     turns: list[Turn] = field(default_factory=list)
@@ -107,12 +112,13 @@ def _note(course: Course, state: Situation, desired: int, by: str, asked: Option
     course.replica_seconds += desired * PERIOD
     course.at_max += PERIOD if desired >= most else 0
     course.below += PERIOD if asked is not None and state.ready < asked else 0
+    course.no_data += 0 if all(reading.values for reading in state.readings) else PERIOD
     course.lowest, course.highest = min(course.lowest, desired), max(course.highest, desired)
     if desired != state.spec:
         course.turns.append(Turn(state.now, state.spec, desired, by))
 
 
-def looks_of(series: Sequence[Sequence[Mapping[int, float]]], start: int, end: int, step_s: int) -> Iterable[Look]:
+def looks_of(series: Sequence[Series], start: int, end: int, step_s: int) -> Iterable[Look]:
     """One look a sync of the HPA, from series by trigger; times are in seconds, and a value holds until the next.
 
     A trigger whose series have no value at a time has an empty reading then.

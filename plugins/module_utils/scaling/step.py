@@ -24,7 +24,8 @@ PERIOD = 15
 class Step:
     """What happened: ``desired`` is the wanted count after it, and both memories are those after it.
 
-    ``polled`` is None between two polls, ``served`` and ``outcome`` where the HPA did not get to decide.
+    ``polled`` is None between two polls, ``outcome`` where the HPA did not get to decide, and ``served`` also where it
+    decided without a metric.
     """
 
     desired: int
@@ -57,6 +58,9 @@ def step(situation: Situation, hpa: Hpa, polls: bool = True, syncs: bool = True)
         return Step(situation.spec, situation.memory, keda, polled)
     served = serve(scaled, keda, situation.readings, situation.spec, situation.ready)
     outcome = evaluate(hpa, situation.controller, situation.memory, observation(situation, served))
+    if not outcome.proposals:
+        # It is off, as at 0 replicas, or beyond its bounds: it asks for no metric, so that KEDA counts no failure.
+        return Step(outcome.desired, outcome.memory, keda, polled, outcome=outcome)
     return Step(outcome.desired, outcome.memory, served.memory, polled, served, outcome)
 
 
@@ -96,6 +100,7 @@ def _moments(scaled: ScaledObject, hpa: Hpa, window: int, period: int) -> Iterat
         for rules in (hpa.behavior.up, hpa.behavior.down):
             spans += [rules.window or 0, *(policy.period for policy in rules.policies)]
     if scaled.fallback is not None:
-        spans.append(scaled.fallback.failures * period)
+        # At 0 replicas only polls count failures.
+        spans.append(scaled.fallback.failures * max(period, scaled.polling))
     last = max(spans) + period + scaled.polling
     return iter(sorted({*range(period, last + 1, period), *range(scaled.polling, last + 1, scaled.polling)}))

@@ -41,7 +41,10 @@ class WhatIf:
 
 
 def changed(situation: Situation, what: Mapping[str, Any], path: str = "what_if") -> Situation:
-    """The situation with the changes in it. Raises InvalidInput with everything that is wrong with them."""
+    """The situation with the changes in it.
+
+    Raises InvalidInput with everything that is wrong with them; what only this ScaledObject has no use for names it.
+    """
     problems = Problems()
     wanted = Record(WhatIf).parse(what, path, problems)
     if wanted is INVALID:
@@ -49,7 +52,8 @@ def changed(situation: Situation, what: Mapping[str, Any], path: str = "what_if"
     scaled = _scaled(situation.scaled, wanted, path, problems)
     readings = _readings(situation, wanted.values, path, problems)
     if problems.findings:
-        raise InvalidInput(problems.findings)
+        where = f"ScaledObject {scaled.namespace}/{scaled.name}"
+        raise InvalidInput([replace(finding, object=where) for finding in problems.findings])
     later = replace(situation, scaled=scaled, readings=readings)
     count = wanted.replicas
     return later if count is None else replace(later, spec=count, status=count, ready=count, pods=count)

@@ -149,6 +149,7 @@ def _prometheus(index: int, trigger: TriggerSpec, spec: Spec, problems: Problems
         query=metadata.query,
         ignore_null=metadata.ignoreNullValues,
         cached=trigger.useCachedMetrics,
+        server=metadata.serverAddress,
     )
 
 
@@ -214,4 +215,5 @@ def _pauses(obj: Mapping[str, Any]) -> Pauses:
         replicas=int(count.group()) if count else None,
         scale_in=is_set(obj, PAUSED_SCALE_IN),
         scale_out=is_set(obj, PAUSED_SCALE_OUT),
+        counted=replicas is not None,
     )

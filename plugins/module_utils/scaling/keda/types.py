@@ -60,8 +60,8 @@ class Modifiers:
 class Trigger:
     """One trigger. ``metric`` is the name of its external metric in the HPA; ``name`` is empty where it has none.
 
-    ``query`` is that of a prometheus trigger and None for any other type, whose value somebody must give. ``target`` is
-    0 where a formula makes it irrelevant and nobody said it.
+    ``query`` is that of a prometheus trigger, which asks the Prometheus at ``server``; both are None for any other
+    type, whose value somebody must give. ``target`` is 0 where a formula makes it irrelevant and nobody said it.
     """
 
     index: int
@@ -74,6 +74,7 @@ class Trigger:
     query: Optional[str] = None
     ignore_null: bool = True
     cached: bool = False
+    server: Optional[str] = None
 
     @property
     def label(self) -> str:
@@ -83,12 +84,16 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Pauses:
-    """What annotations of a ScaledObject stop. ``everything`` also deletes the HPA, and with it what it remembers."""
+    """What annotations of a ScaledObject stop. ``everything`` also deletes the HPA, and with it what it remembers.
+
+    ``counted`` is whether the annotation of a count is what stops everything, be its value a count or not.
+    """
 
     everything: bool = False
     replicas: Optional[int] = None
     scale_in: bool = False
     scale_out: bool = False
+    counted: bool = False
 
 
 @dataclass(frozen=True)

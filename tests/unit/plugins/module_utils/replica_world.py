@@ -24,7 +24,8 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.prometheus
 Json = dict[str, Any]
 #: 2026-11-25T14:00:00Z
 NOW = 1_795_615_200
-CLUSTER = {"name": "east", "provider": "kwok", "prometheus": {"in_cluster_url": "http://prometheus.example.com"}}
+SERVER = "http://prometheus.example.com"
+CLUSTER = {"name": "east", "provider": "kwok", "prometheus": {"in_cluster_url": SERVER}}
 Ask = Callable[..., Json]
 
 
@@ -34,7 +35,7 @@ def ago(seconds: int) -> str:
 
 def scaled_object(name: str = "llama", **spec: Any) -> Json:
     """A ScaledObject of one trigger, which takes 5 requests a replica."""
-    metadata = {"serverAddress": "http://prometheus:9090", "query": name, "threshold": "5", "ignoreNullValues": "false"}
+    metadata = {"serverAddress": SERVER, "query": name, "threshold": "5", "ignoreNullValues": "false"}
     trigger = {"type": "prometheus", "name": "demand", "metadata": metadata}
     target = {"kind": "Deployment", "name": name}
     spec = {"scaleTargetRef": target, "minReplicaCount": 1, "maxReplicaCount": 8, "triggers": [trigger], **spec}

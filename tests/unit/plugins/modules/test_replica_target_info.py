@@ -180,6 +180,30 @@ def test_triggers_of_other_types_have_no_value_and_hold_the_count(ask: Ask) -> N
     assert "type rabbitmq" in found["warned"][0]
 
 
+def with_metadata(**metadata: str) -> Json:
+    """A ScaledObject whose trigger is told something else."""
+    (trigger,) = scaled_object()["spec"]["triggers"]
+    return scaled_object(triggers=[{**trigger, "metadata": {**trigger["metadata"], **metadata}}])
+
+
+def test_a_trigger_that_asks_another_prometheus_has_no_value_here(ask: Ask) -> None:
+    api, prometheus = world(4), steady(40)
+    api.add(with_metadata(serverAddress="http://thanos:9090", ignoreNullValues="true"))
+    found = ask(api, prometheus, what_if={"values": {"demand": 40}})
+    (target,) = found["targets"]
+    assert (target["desired"], target["what_if"]["desired"], target["decision"]["complete"]) == (4, 8, False)
+    assert [finding["id"] for finding in found["findings"]] == ["metric-missing", "memory-incomplete"]
+    message = "trigger demand asks another Prometheus (http://thanos:9090), which cannot be read here"
+    assert message in found["warned"][0] and "what_if.values.demand" in found["warned"][0]
+    assert target["decision"]["triggers"][0]["error"] == message and prometheus.asked == []
+
+
+def test_a_slash_makes_no_other_prometheus(ask: Ask) -> None:
+    api = world(4)
+    api.add(with_metadata(serverAddress="http://prometheus.example.com/"))
+    assert ask(api, steady(26))["targets"][0]["desired"] == 6
+
+
 @pytest.mark.parametrize(("quiet_s", "desired"), [(100, 1), (400, 0)])
 def test_keda_remembers_when_it_was_active_last(ask: Ask, quiet_s: int, desired: int) -> None:
     api = world(1)
@@ -203,6 +227,26 @@ def test_history_compares_with_a_proposed_configuration(ask: Ask) -> None:
     assert configured["replica_hours"] > proposed["replica_hours"] > 6
     assert configured["below_demand_s"] < proposed["below_demand_s"]
     assert waves.asked == [("query", "llama"), ("query_range", "llama"), ("query_range", "llama")]
+
+
+@pytest.mark.parametrize(("missing_s", "warns"), [(0, False), (300, False), (900, True), (7200, True)])
+def test_history_without_metrics_is_no_knowledge(ask: Ask, missing_s: int, warns: bool) -> None:
+    young = FakePrometheus(NOW, llama=lambda at: [5.0] if at >= NOW - 7200 + missing_s else [])
+    found = ask(world(4), young, history={"hours": 2, "proposed": {"max": 3}})
+    history = found["targets"][0]["history"]
+    assert history["configured"]["no_data_s"] == history["proposed"]["no_data_s"] == missing_s
+    ends = f", {missing_s // 60} min without metrics" if missing_s else "than the metrics asked for"
+    assert all(line.endswith(ends) for line in history["text"])
+    said = [finding["message"] for finding in found["findings"] if finding["id"] == "metric-missing"]
+    assert len(said) == warns and all("of the 120 min of history have no value" in line for line in said)
+
+
+def test_history_of_another_prometheus_is_no_zero(ask: Ask) -> None:
+    api = world(4)
+    api.add(with_metadata(serverAddress="http://thanos:9090", ignoreNullValues="true"))
+    found = ask(api, steady(5), history={"hours": 1, "proposed": {"max": 6}})
+    configured = found["targets"][0]["history"]["configured"]
+    assert (configured["changes"], configured["no_data_s"]) == (0, 3600 + 15)
 
 
 POOL = {"name": "h100", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}}

@@ -41,14 +41,22 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         pytest.param({"label_selector": "a&b"}, "label_selector: must be a label selector", id="labels"),
         pytest.param({"what_if": {"replica": 3}}, "what_if.replica: is not a known key", id="what_if key"),
         pytest.param(
-            {"what_if": {"values": {"demnd": 3}}}, "what_if.values.demnd: is the name of no trigger", id="value"
+            {"what_if": {"values": {"demnd": 3}}},
+            "ScaledObject inference/llama what_if.values.demnd: is the name of no trigger",
+            id="value",
         ),
         pytest.param(
-            {"what_if": {"values": {"demand": "x"}}}, "what_if.values.demand: must be a number", id="no number"
+            {"what_if": {"values": {"demand": "x"}}},
+            "ScaledObject inference/llama what_if.values.demand: must be a number",
+            id="no number",
         ),
-        pytest.param({"what_if": {"min": 9}}, "what_if.min: is 9, above max 8", id="min"),
+        pytest.param({"what_if": {"min": 9}}, "ScaledObject inference/llama what_if.min: is 9, above max 8", id="min"),
         pytest.param({"what_if": {"max": -1}}, "what_if.max: must be a whole number", id="max"),
-        pytest.param({"what_if": {"threshold": {"demand": 0}}}, "what_if.threshold.demand: must be", id="threshold"),
+        pytest.param(
+            {"what_if": {"threshold": {"demand": 0}}},
+            "ScaledObject inference/llama what_if.threshold.demand: must be",
+            id="threshold",
+        ),
         pytest.param({"history": {}}, "history.proposed: is required", id="nothing proposed"),
         pytest.param({"history": {"proposed": {"maximum": 3}}}, "history.proposed.maximum: is not", id="proposed"),
         pytest.param(
@@ -61,6 +69,11 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         pytest.param({"given": []}, "given: is empty", id="nothing given"),
         pytest.param({"given": "text"}, "given: must be a dictionary", id="given text"),
         pytest.param({"given": [{}]}, "given[0].scaled_object: is required", id="given nothing"),
+        pytest.param(
+            {"given": [GIVEN, {**GIVEN, "scaled_object": scaled_object(maxReplicaCount=0)}]},
+            "ScaledObject inference/llama given[1].scaled_object.spec.maxReplicaCount: must be",
+            id="given manifest",
+        ),
         pytest.param({"given": {**GIVEN, "values": {}}}, "given.values.demand: is required", id="given no value"),
         pytest.param(
             {"given": GIVEN, "history": {"proposed": {"max": 3}}}, "history: needs the Prometheus", id="history"
@@ -109,6 +122,22 @@ def test_a_scaled_object_that_cannot_work_is_named_and_the_others_are_decided(as
     assert [target["name"] for target in found["targets"]] == ["llama"] and found["selected"] == [6]
 
 
+@pytest.mark.parametrize("path", ["what_if", "history.proposed"])
+def test_a_target_without_the_trigger_that_is_named_is_named_and_the_others_are_decided(ask: Ask, path: str) -> None:
+    api, prometheus = world(4, "llama", "qwen"), steady(26)
+    prometheus.queries["qwen"] = prometheus.queries["llama"]
+    other = scaled_object("qwen")
+    other["spec"]["triggers"][0]["name"] = "queue"
+    api.add(other)
+    change: Json = {"threshold": {"demand": 3}}
+    asks = {"what_if": change} if path == "what_if" else {"history": {"hours": 1, "proposed": change}}
+    found = ask(api, prometheus, **asks)
+    begins = f"ScaledObject inference/qwen {path}.threshold.demand: is the name of no trigger"
+    assert found["failed"] and found["msg"].startswith(begins)
+    (target,) = found["targets"]
+    assert target["name"] == "llama" and path.partition(".")[0] in target
+
+
 def test_a_workload_that_is_not_there_is_named_and_the_others_are_decided(ask: Ask) -> None:
     api = world(4, "llama", "qwen")
     api.add(scaled_object("qwen", scaleTargetRef={"kind": "Deployment", "name": "gone"}))
@@ -118,6 +147,15 @@ def test_a_workload_that_is_not_there_is_named_and_the_others_are_decided(ask: A
     )
     assert found["failed"] and found["msg"].startswith(begins)
     assert [target["name"] for target in found["targets"]] == ["llama"]
+
+
+def test_a_label_selector_that_the_api_server_refuses_is_named(ask: Ask) -> None:
+    api = world()
+    refused = status(400, "unable to parse requirement: found '=', expected: identifier")
+    api.fail(lambda call: "labelSelector" in call.query and call.path.endswith("/scaledobjects"), refused)
+    found = ask(api, steady(5), label_selector="a==b=")
+    begins = "label_selector: 'a==b=' is refused: unable to parse requirement: found '=', expected: identifier. Write"
+    assert found["failed"] and found["msg"].startswith(begins) and "\n" not in found["msg"]
 
 
 def test_what_may_not_be_read_is_named(ask: Ask) -> None:

@@ -52,5 +52,7 @@ def test_only_what_that_prometheus_is_asked() -> None:
         {"type": "prometheus"},
         "nonsense",
     ]
-    assert list(queries_of({"spec": {"triggers": triggers}}, "http://p")) == [("spec.triggers[2].metadata.query", "up")]
+    assert list(queries_of({"spec": {"triggers": triggers}}, "http://p/")) == [
+        ("spec.triggers[2].metadata.query", "up")
+    ]
     assert list(queries_of({"spec": {"triggers": "none"}}, "http://p")) == []

@@ -13,6 +13,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.explain impor
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.offline import situation_of
 from ansible_collections.gpufleet.llm.plugins.module_utils.scaling.target import decide
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.scaling.explained import SITUATIONS
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.scaling.situations import given, scaled_object
 
 KEPT = Path(__file__).with_name("explained.txt")
 
@@ -37,3 +38,9 @@ def test_every_situation_is_kept_and_no_other() -> None:
 @pytest.mark.parametrize("title", SITUATIONS)
 def test_says_what_was_kept(title: str) -> None:
     assert explained(title) == kept()[title]
+
+
+@pytest.mark.parametrize(("name", "value"), [("paused", "true"), ("paused-replicas", "x"), ("paused-replicas", "4")])
+def test_names_the_annotation_that_is_there(name: str, value: str) -> None:
+    situation = situation_of(given(4, 28, scaled_object(annotations={f"autoscaling.keda.sh/{name}": value})))
+    assert f"paused by the annotation autoscaling.keda.sh/{name}, until" in explain(situation, decide(situation))[0]

@@ -67,6 +67,7 @@ def test_time_at_the_maximum_and_below_what_was_asked_for() -> None:
         "direction_flips": 1,
         "at_max_s": 60,
         "below_demand_s": 60,
+        "no_data_s": 0,
         "lowest": 1,
         "highest": 8,
         "timeline": [
@@ -79,6 +80,7 @@ def test_time_at_the_maximum_and_below_what_was_asked_for() -> None:
 def test_lost_metrics_lower_nothing() -> None:
     course = played([20.0, None, None, None, 20.0], scaled_object(advanced=QUICK))
     assert counts(course) == [(0, 1, 4)]
+    assert course.no_data == 3 * 15
 
 
 def test_keda_goes_to_zero_and_wakes() -> None:
@@ -108,3 +110,10 @@ def test_a_day_takes_seconds() -> None:
     course = played(values, scaled_object(advanced=behavior(rules(2, 360), rules(1, 300, window=600))))
     assert len(course.turns) > 20
     assert time.process_time() - began < 5
+
+
+def test_at_zero_replicas_only_polls_count_failures() -> None:
+    """The HPA is off then, and asks for nothing: the fourth poll of a lost source is the first to fall back."""
+    scaled = scaled_object(0, advanced=QUICK, cooldownPeriod=15, fallback={"failureThreshold": 3, "replicas": 2})
+    course = played([0.0] * 4 + [None] * 12, scaled)
+    assert counts(course) == [(0, 1, 0), (150, 0, 1), (165, 1, 2)]

@@ -145,6 +145,20 @@ def test_foretells_a_fallback_after_many_failures() -> None:
     assert (decision.next_change, decision.next_count) == (START + 600 * SECOND, 6)
 
 
+def test_foretells_a_fallback_from_zero_by_polls_alone() -> None:
+    scaled = scaled_object(0, pollingInterval=40, fallback={"failureThreshold": 20, "replicas": 2})
+    decision = decide(situation_of(given(0, None, scaled)))
+    assert (decision.next_change, decision.next_count) == (START + 20 * 40 * SECOND, 1)
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_an_hpa_that_asks_for_no_metric_counts_no_failure(count: int) -> None:
+    """At 0 replicas it is off, and beyond its bounds it goes back at once."""
+    situation = situation_of(given(count, None, scaled_object(0, fallback={"failureThreshold": 3, "replicas": 2})))
+    done = step(situation, to_hpa(situation.scaled))
+    assert (done.keda.failures, done.served) == ({"s0-prometheus": 1}, None)
+
+
 def test_a_pause_forgets_what_the_hpa_remembers() -> None:
     situation = situation_of(SITUATIONS["paused"])
     assert situation.memory.recommendations

@@ -75,15 +75,23 @@ def test_refuses_what_cannot_be_meant(what: Any, line: str) -> None:
     situation = situation_of(given(4, {"demand": 28, "kv-cache": 3.1}, scaled_object(triggers=BOTH)))
     with pytest.raises(InvalidInput) as caught:
         changed(situation, what)
-    assert [finding.line() for finding in caught.value.findings] == [line]
+    (finding,) = caught.value.findings
+    # What depends on the ScaledObject names it.
+    about_it = what and "maximum" not in what
+    assert finding.line() == (f"ScaledObject inference/chat {line}" if about_it else line)
 
 
 def test_refuses_a_behaviour_that_the_api_server_refuses() -> None:
-    with pytest.raises(InvalidInput, match=r"^what_if\.behavior\.scaleUp\.stabilizationWindowSeconds: "):
+    with pytest.raises(
+        InvalidInput, match=r"^ScaledObject inference/chat what_if\.behavior\.scaleUp\.stabilizationWindowSeconds: "
+    ):
         changed(situation_of(given(4, 1)), {"behavior": {"scaleUp": {"stabilizationWindowSeconds": 3601}}})
 
 
 def test_min_stays_above_the_idle_count() -> None:
     situation = situation_of(given(4, 1, scaled_object(2, idleReplicaCount=1)))
-    with pytest.raises(InvalidInput, match=r"^what_if\.min: is 1, not above idleReplicaCount 1\. Raise min\.$"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"^ScaledObject inference/chat what_if\.min: is 1, not above idleReplicaCount 1\. Raise min\.$",
+    ):
         changed(situation, {"min": 1})

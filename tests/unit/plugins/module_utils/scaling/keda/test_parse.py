@@ -31,10 +31,11 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.scaling.ke
 )
 
 ANNOTATION = "autoscaling.keda.sh/"
+SERVER = "http://prometheus:9090"
 
 
 def test_defaults_are_those_of_keda() -> None:
-    triggers = (Trigger(0, "prometheus", "s0-prometheus", 5000, query="sum(a)"),)
+    triggers = (Trigger(0, "prometheus", "s0-prometheus", 5000, query="sum(a)", server=SERVER),)
     expected = ScaledObject("inference", "chat", "Deployment", "chat", "keda-hpa-chat", 0, 100, triggers)
     assert parse_scaled_object(scaled()) == expected
 
@@ -81,7 +82,7 @@ def test_everything_that_is_written_is_read() -> None:
     up = Rules(0, SelectPolicy.MAX, (Policy(False, 4, 15), Policy(True, 100, 15)))
     assert read.behavior == Behavior(up, Rules(None, SelectPolicy.MAX, (Policy(True, 100, 15),)))
     assert read.triggers == (
-        Trigger(0, "prometheus", "s0-prometheus", 850, TargetType.VALUE, "demand", 1.5, "sum(a)", False, True),
+        Trigger(0, "prometheus", "s0-prometheus", 850, TargetType.VALUE, "demand", 1.5, "sum(a)", False, True, SERVER),
     )
 
 
@@ -99,10 +100,14 @@ def test_age_is_read_in_whole_seconds() -> None:
         pytest.param({"paused": "true"}, Pauses(everything=True), id="paused"),
         pytest.param({"paused": "maybe"}, Pauses(everything=True), id="what is no boolean is true"),
         pytest.param({"paused": "false"}, Pauses(), id="not paused"),
-        pytest.param({"paused-replicas": "3"}, Pauses(everything=True, replicas=3), id="a count"),
-        pytest.param({"paused-replicas": "0"}, Pauses(everything=True, replicas=0), id="none at all"),
-        pytest.param({"paused-replicas": "three"}, Pauses(everything=True), id="stopped by what is no count"),
-        pytest.param({"paused-replicas": "-1"}, Pauses(everything=True), id="stopped by a negative count"),
+        pytest.param({"paused-replicas": "3"}, Pauses(everything=True, replicas=3, counted=True), id="a count"),
+        pytest.param({"paused-replicas": "0"}, Pauses(everything=True, replicas=0, counted=True), id="none at all"),
+        pytest.param(
+            {"paused-replicas": "three"}, Pauses(everything=True, counted=True), id="stopped by what is no count"
+        ),
+        pytest.param(
+            {"paused-replicas": "-1"}, Pauses(everything=True, counted=True), id="stopped by a negative count"
+        ),
         pytest.param({"paused-scale-in": "true"}, Pauses(scale_in=True), id="in"),
         pytest.param({"paused-scale-out": "1"}, Pauses(scale_out=True), id="out"),
     ],
