@@ -275,17 +275,17 @@ class Preflight:
         scaled = [obj for obj in self._objects if obj["kind"] == "ScaledObject"]
         if query is None or prometheus is None or not scaled:
             return []
-        asked = [(obj, *entry) for obj in scaled for entry in queries_of(obj, prometheus.in_cluster_url)]
+        asked = [(obj, entry) for obj in scaled for entry in queries_of(obj, prometheus.in_cluster_url)]
         try:
             query(prometheus, "vector(1)")
-            found = self.cluster.in_parallel(lambda entry: len(query(prometheus, entry[2])), asked)
+            found = self.cluster.in_parallel(lambda entry: len(query(prometheus, entry[1].query)), asked)
         except ClusterError as error:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
         return [
             finding
-            for (obj, path, _dummy), series in zip(asked, found)
+            for (obj, entry), series in zip(asked, found)
             if series != 1
-            for finding in series_findings(obj, path, series, self._target(obj), self.now())
+            for finding in series_findings(obj, entry, series, self._target(obj), self.now())
         ]
 
     def _target(self, scaled: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
