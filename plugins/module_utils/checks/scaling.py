@@ -9,7 +9,7 @@ Rules of KEDA v2.20.2 and of the HPA of Kubernetes 1.35. An error is certain; wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, Optional
 
@@ -68,12 +68,19 @@ def scaling_findings(fleet: Fleet, objects: Sequence[Mapping[str, Any]]) -> list
         try:
             scaled = parse_scaled_object(*_of_prometheus(obj))
         except InvalidInput as error:
-            findings += error.findings
+            findings += map(_lowered, error.findings)
             continue
         pod_label = prometheus.labels.pod if prometheus else "pod"
         case = _Case(models[key], obj, scaled, pod_label, _logins(objects, key[0]))
         findings += [finding for check in _CHECKS for finding in check(case)]
     return findings
+
+
+def _lowered(finding: Finding) -> Finding:
+    """What only is not understood here is no reason to refuse what KEDA may take."""
+    if finding.id != "formula-unsupported":
+        return finding
+    return replace(finding, severity=Severity.WARNING, fix="KEDA decides of it: nothing else is checked here.")
 
 
 def _of_prometheus(obj: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

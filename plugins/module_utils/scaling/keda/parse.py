@@ -25,7 +25,7 @@ from ...keda_metadata import (
 from ...quantity import parse_quantity
 from ..hpa.types import SECOND, Metric, TargetType
 from .formula import parse_formula
-from .formula_nodes import FormulaError
+from .formula_nodes import FormulaError, FormulaUnsupported
 from .go_math import to_int64
 from .sample import quantize
 from .spec import Known, Metadata, PrometheusMetadata, Spec, TriggerSpec
@@ -198,7 +198,8 @@ def _modifiers(spec: Spec, problems: Problems) -> Optional[Modifiers]:
     try:
         formula = parse_formula(written.formula, [trigger.name for trigger in spec.triggers if trigger.name])
     except FormulaError as error:
-        problems.add(f"{_MODIFIERS}.formula", f"{error}", "Correct it.")
+        finding_id = "formula-unsupported" if isinstance(error, FormulaUnsupported) else "invalid-input"
+        problems.add(f"{_MODIFIERS}.formula", f"{error}", "Correct it.", finding_id)
         return None
     # Fallback works only with a target that Go's ParseInt reads (HasValidFallback in pkg/fallback/fallback.go).
     whole = written.target.lstrip("-").isdigit()

@@ -222,6 +222,27 @@ def test_a_login_that_keda_ignores() -> None:
     assert of("llama-70b", authModes="bearer") == []
 
 
+def test_a_formula_that_only_keda_understands_is_not_refused() -> None:
+    demand = {**trigger(GATEWAY), "name": "demand"}
+
+    def of(formula: str, *triggers: dict[str, Any]) -> list[str]:
+        return said(found(*triggers, advanced={"scalingModifiers": {"formula": formula, "target": "5"}}))
+
+    place = "formula-unsupported spec.advanced.scalingModifiers.formula: "
+    assert of("sum([demand, 1])", demand) == [
+        f"warning {place}the function 'sum' is not supported in a formula here (known: abs, ceil, floor, max, min,"
+        " round) at character 1. KEDA decides of it: nothing else is checked here."
+    ]
+    (syntax,) = of("max([demand, 1])", demand)
+    assert syntax.startswith(f"warning {place}'[' is not supported")
+    (choice,) = of("demand > 1 ? 1 : true", demand)
+    assert choice.startswith(f"warning {place}")
+    (name,) = of("demnd + 1", demand)
+    assert name.startswith("error invalid-input")
+    both = of("sum([demand])", {**trigger(GATEWAY, "x"), "name": "demand"})
+    assert [line.split()[0] for line in both] == ["error"]
+
+
 def test_what_keda_would_refuse_is_refused_with_its_place() -> None:
     assert said(found(trigger(GATEWAY, "0"))) == [
         "error invalid-input spec.triggers[0].metadata.threshold: is 0, and must be above 0 with three decimals."
