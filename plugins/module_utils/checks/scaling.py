@@ -15,14 +15,15 @@ from typing import Any, Optional
 
 from ..errors import InvalidInput
 from ..findings import Finding, Severity
-from ..fleet.types import Fleet, LlmModel
+from ..fleet.types import Fleet, LlmModel, PrometheusLabels
 from ..readiness.state import title
 from ..scaling.hpa.defaults import DEFAULT
 from ..scaling.hpa.types import Controller, SelectPolicy, TargetType
 from ..scaling.keda.parse import parse_scaled_object
 from ..scaling.keda.types import FallbackBehavior, ScaledObject, Trigger
-from ..scaling.promql import Aggregation, Node, read, selectors
-from ..scaling.series import Count, count, is_of_replica, peak
+from ..scaling.promql import Aggregation, Node, Selector, read, selectors
+from ..scaling.queries import pods_pattern
+from ..scaling.series import Count, count, is_from_nothing, is_of_replica, peak
 from ..serving.arguments import number_of
 
 #: Shares of one by their definition (vllm/v1/metrics/loggers.py; the second one until vLLM 0.12).
@@ -37,7 +38,7 @@ class _Case:
     model: LlmModel
     obj: Mapping[str, Any]
     scaled: ScaledObject
-    pod_label: str
+    labels: PrometheusLabels
     logins: Mapping[str, frozenset[str]]
 
     def finding(self, finding_id: str, field: str, message: str, fix: str, error: bool = True) -> Finding:
@@ -70,8 +71,8 @@ def scaling_findings(fleet: Fleet, objects: Sequence[Mapping[str, Any]]) -> list
         except InvalidInput as error:
             findings += map(_lowered, error.findings)
             continue
-        pod_label = prometheus.labels.pod if prometheus else "pod"
-        case = _Case(models[key], obj, scaled, pod_label, _logins(objects, key[0]))
+        labels = prometheus.labels if prometheus else PrometheusLabels()
+        case = _Case(models[key], obj, scaled, labels, _logins(objects, key[0]))
         findings += [finding for check in _CHECKS for finding in check(case)]
     return findings
 
@@ -122,7 +123,7 @@ def _ratio(case: _Case) -> Iterator[Finding]:
     for trigger, path, node in case.queries:
         if case.scaled.modifiers or trigger.metric_type is not TargetType.AVERAGE_VALUE or node is None:
             continue
-        most = peak(node, _peaks(case.model), case.pod_label, _has_ranks(case.model))
+        most = peak(node, _peaks(case.model), case.labels.pod, _has_ranks(case.model))
         name = node.name if isinstance(node, Aggregation) else ""
         fix = "Add up what each replica has, as in sum(max by (pod) (...)), or use metricType Value with avg(...)."
         if most and not most.per_replica:
@@ -143,7 +144,7 @@ def _ratio(case: _Case) -> Iterator[Finding]:
 
 def _series(case: _Case) -> Iterator[Finding]:
     for _trigger, path, node in case.queries:
-        series = Count.ONE if node is None or case.scaled.max < 2 else count(node, case.pod_label)
+        series = Count.ONE if node is None or case.scaled.max < 2 else count(node, case.labels.pod)
         if series is Count.MANY:
             message = (
                 "returns a series of each replica, and KEDA takes one: from the second replica on it has no value, and"
@@ -159,17 +160,24 @@ def _wake_up(case: _Case) -> Iterator[Finding]:
     scaled = case.scaled
     if scaled.min > 0 and scaled.idle != 0:
         return
-    nodes = [node for _trigger, _path, node in case.queries]
-    metrics = [selector.metric for node in nodes if node for selector in selectors(node)]
-    known = all(trigger.query is not None for trigger in scaled.triggers) and all(nodes)
-    if known and metrics and all(map(is_of_replica, metrics)):
+    nodes = [node for _trigger, _path, node in case.queries if node]
+    found = [selector for node in nodes for selector in selectors(node)]
+    known = len(nodes) == len(scaled.triggers)
+    if known and found and all(is_of_replica(selector.metric) for selector in found):
         field = "spec.minReplicaCount" if scaled.min == 0 else "spec.idleReplicaCount"
-        message = (
-            "is 0, and its triggers ask only for metrics that replicas have: without a replica there are none, and"
-            " nothing wakes it"
+        own = all(_is_own(selector, case) for selector in found) and not any(map(is_from_nothing, nodes))
+        message = "is 0, and its triggers ask only for metrics that replicas have: without a replica there are none" + (
+            ", and nothing wakes it" if own else ", and nothing wakes it but what others have, or a constant"
         )
         fix = "Use 1, or add a trigger on something that exists at 0, such as the requests at a gateway."
-        yield case.finding("no-wake-up", field, message, fix)
+        yield case.finding("no-wake-up", field, message, fix, own)
+
+
+def _is_own(selector: Selector, case: _Case) -> bool:
+    """Whether it surely finds only what this model's own replicas have, or another of the same model."""
+    pods = selector.pinned.get(case.labels.namespace), selector.like.get(case.labels.pod)
+    named = selector.pinned.get("model_name") == case.model.name
+    return named or pods == (case.model.namespace, pods_pattern(case.model))
 
 
 def _fallback(case: _Case) -> Iterator[Finding]:
@@ -198,7 +206,7 @@ def _fallback(case: _Case) -> Iterator[Finding]:
 
 def _threshold(case: _Case) -> Iterator[Finding]:
     for trigger, path, node in case.queries:
-        most = node and peak(node, _peaks(case.model), case.pod_label, _has_ranks(case.model))
+        most = node and peak(node, _peaks(case.model), case.labels.pod, _has_ranks(case.model))
         # A share of all is compared as it is, and what each replica adds divided by their number.
         if case.scaled.modifiers or not most or most.per_replica is (trigger.metric_type is TargetType.VALUE):
             continue

@@ -45,10 +45,11 @@ class Number:
 
 @dataclass(frozen=True)
 class Selector:
-    """Series by name and by labels that equal a value; other matchers do not pin a label."""
+    """Series by name and by labels that equal a value; other matchers do not pin a label. ``like`` are patterns."""
 
     metric: str
     pinned: Mapping[str, str] = field(default_factory=dict)
+    like: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,11 @@ def read(query: str) -> Optional[Node]:
 
 def selectors(node: Node) -> list[Selector]:
     """Every selector of a tree."""
-    if isinstance(node, Selector):
-        return [node]
+    return [found for found in parts(node) if isinstance(found, Selector)]
+
+
+def parts(node: Node) -> list[Node]:
+    """A tree with all that is in it."""
     inner: tuple[Node, ...] = ()
     if isinstance(node, Binary):
         inner = (node.left, node.right)
@@ -105,7 +109,7 @@ def selectors(node: Node) -> list[Selector]:
         inner = (node.arg,)
     elif isinstance(node, Call):
         inner = node.args
-    return [found for each in inner for found in selectors(each)]
+    return [node, *(found for each in inner for found in parts(each))]
 
 
 class _Reader:
@@ -243,6 +247,7 @@ class _Reader:
 
     def _selector(self, metric: str) -> Node:
         pinned: dict[str, str] = {}
+        like: dict[str, str] = {}
         if self._took("{"):
             while not self._took("}"):
                 label = self._next("name")
@@ -250,6 +255,8 @@ class _Reader:
                 value = self._next("string")
                 if operator == "=":
                     pinned[label] = value[1:-1]
+                elif operator == "=~":
+                    like[label] = value[1:-1]
                 if not operator or (not self._took(",") and self._peek()[1] != "}"):
                     raise _Unknown
-        return Selector(metric or pinned.get("__name__", ""), pinned)
+        return Selector(metric or pinned.get("__name__", ""), pinned, like)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple, Optional
 
-from .promql import Aggregation, Binary, Call, Node, Number, Selector, selectors
+from .promql import Aggregation, Binary, Call, Node, Number, Selector, parts, selectors
 
 #: vLLM's own metrics (vllm/v1/metrics/loggers.py): one series or more for every replica, and none without one. A name
 #: with another colon is a recording rule of somebody's.
@@ -39,6 +39,15 @@ class Peak(NamedTuple):
 def is_of_replica(metric: str) -> bool:
     """Whether every replica has a metric of its own, so that there is none without replicas."""
     return bool(_VLLM.fullmatch(metric))
+
+
+def is_from_nothing(node: Node) -> bool:
+    """Whether a part of a query may have a value where none of its series exists.
+
+    Without an argument hour() and all of its kind are about now.
+    """
+    calls = (part for part in parts(node) if isinstance(part, Call))
+    return any(call.name in _SINGLE or not call.args for call in calls)
 
 
 def count(node: Node, pod_label: str) -> Count:

@@ -82,12 +82,31 @@ def test_a_query_that_is_not_summed() -> None:
 
 @pytest.mark.parametrize("field", ["minReplicaCount", "idleReplicaCount"])
 def test_no_replicas_and_nothing_that_wakes_them(field: str) -> None:
-    assert said(found(trigger(f"sum({RUNNING}) + sum({WAITING})"), **{field: 0})) == [
+    own = 'model_name="llama-70b"'
+    assert said(found(trigger(f"sum({RUNNING}{{{own}}}) + sum({WAITING}{{{own}}})"), **{field: 0})) == [
         f"error no-wake-up spec.{field}: is 0, and its triggers ask only for metrics that replicas have: without a"
         f" replica"
         " there are none, and nothing wakes it. Use 1, or add a trigger on something that exists at 0, such as the"
         " requests at a gateway."
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "severity"),
+    [
+        (f'sum({RUNNING}{{namespace="inference",pod=~"llama-70b-[^-]+-[^-]+"}})', "error"),
+        (f"sum({RUNNING})", "warning"),
+        (f'sum({RUNNING}{{namespace="inference",pod=~"llama-.*"}})', "warning"),
+        (f'sum({RUNNING}{{model_name="other"}})', "warning"),
+        (f"sum({KV}) + sum({RUNNING})", "warning"),
+        (f"sum({KV}) or vector(1)", "warning"),
+        (f"absent({KV})", "warning"),
+        (f"sum({KV}) + sum(hour())", "warning"),
+    ],
+)
+def test_only_what_is_surely_its_own_keeps_a_model_asleep(query: str, severity: str) -> None:
+    (finding,) = found(trigger(query), minReplicaCount=0)
+    assert (finding.id, finding.severity.value) == ("no-wake-up", severity)
 
 
 @pytest.mark.parametrize("other", [trigger(GATEWAY), {"type": "cron", "metadata": {"desiredReplicas": "1"}},
