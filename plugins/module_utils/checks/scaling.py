@@ -118,6 +118,14 @@ def _logins(objects: Sequence[Mapping[str, Any]], namespace: str) -> dict[str, f
     }
 
 
+def _limited(case: _Case) -> Iterator[Finding]:
+    """The count follows the largest of what the triggers ask for: one that asks for little hinders no other."""
+    found = [*_ratio(case), *_threshold(case)]
+    limited = {finding.field.rpartition(".")[0] for finding in found if finding.severity is Severity.ERROR}
+    every = len(limited) == len(case.scaled.triggers)
+    yield from (found if every else (replace(finding, severity=Severity.WARNING) for finding in found))
+
+
 def _ratio(case: _Case) -> Iterator[Finding]:
     """AverageValue divides by the number of replicas, and the largest of many shares does not grow with it."""
     for trigger, path, node in case.queries:
@@ -268,7 +276,7 @@ def _authentication(case: _Case) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[_Case], Iterator[Finding]], ...] = (
-    _ratio, _series, _wake_up, _fallback, _threshold, _scale_up, _no_effect, _authentication,
+    _limited, _series, _wake_up, _fallback, _scale_up, _no_effect, _authentication,
 )  # fmt: skip
 
 

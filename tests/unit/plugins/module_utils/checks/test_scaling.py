@@ -173,6 +173,18 @@ def test_a_threshold_within_the_tolerance_of_all_there_can_be(query: str, kind: 
     assert found(trigger(query, "0.95", kind), advanced=sharp) == []
 
 
+def test_a_trigger_that_asks_for_little_hinders_no_other() -> None:
+    unreachable, ratio = trigger(f"avg({KV})", "0.95", "Value"), trigger(f"max({KV})", "0.85")
+
+    def of(*triggers: dict[str, Any]) -> list[str]:
+        return [f"{finding.severity.value} {finding.id}" for finding in found(*triggers)]
+
+    assert of(unreachable, trigger(GATEWAY)) == ["warning threshold-unreachable"]
+    assert of(trigger(GATEWAY), ratio) == ["warning ratio-trigger"]
+    assert of(unreachable, {"type": "cron", "metadata": {}}) == ["warning threshold-unreachable"]
+    assert sorted(of(unreachable, ratio)) == ["error ratio-trigger", "error threshold-unreachable"]
+
+
 def test_running_requests_are_no_more_than_the_engine_takes() -> None:
     assert said(found(trigger(f"sum({RUNNING})", "20"), args=["--max-num-seqs", "16"])) == [
         "error threshold-unreachable spec.triggers[0].metadata.threshold: the value of each replica is 16 at most,"
