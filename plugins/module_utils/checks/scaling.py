@@ -195,8 +195,8 @@ def _fallback(case: _Case) -> Iterator[Finding]:
         fix = "Multiply the formula and the target by 100 or 1000."
         yield case.finding("fallback-off", "spec.advanced.scalingModifiers.target", message, fix)
     lowers = fallback and fallback.behavior in (FallbackBehavior.STATIC, FallbackBehavior.IF_LOWER)
-    if fallback and lowers and fallback.replicas < scaled.max:
-        least = max(fallback.replicas, scaled.min)
+    least = max(fallback.replicas, scaled.min) if fallback else 0
+    if fallback and lowers and least < scaled.max:
         behavior = fallback.behavior.value
         message = f"is {fallback.replicas} with {behavior}: without metrics {scaled.max} replicas become {least}"
         fix = "Set fallback.behavior to currentReplicasIfHigher."

@@ -146,6 +146,8 @@ def test_a_fallback_that_keda_does_not_have() -> None:
 def test_a_fallback_that_lowers(behavior: str, replicas: int, lines: list[str]) -> None:
     fallback = {"failureThreshold": 3, "replicas": replicas, "behavior": behavior}
     assert said(found(fallback=fallback)) == lines
+    # Bounds that are one number leave nothing to lower.
+    assert found(fallback=fallback, minReplicaCount=6) == []
 
 
 def test_an_empty_answer_that_counts_as_no_load() -> None:
