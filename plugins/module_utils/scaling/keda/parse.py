@@ -132,6 +132,8 @@ def _triggers(spec: Spec, live: _Live, problems: Problems) -> tuple[Trigger, ...
 def _prometheus(index: int, trigger: TriggerSpec, spec: Spec, problems: Problems) -> Trigger:
     metadata: PrometheusMetadata = trigger.metadata
     target = quantize(metadata.threshold)
+    if not metadata.query.strip():
+        problems.add(f"spec.triggers[{index}].metadata.query", "is empty", "Write what it asks Prometheus.")
     if target <= 0 and spec.advanced.scalingModifiers is None:
         problems.add(
             f"spec.triggers[{index}].metadata.threshold",
