@@ -23,7 +23,7 @@ from ..scaling.keda.parse import parse_scaled_object
 from ..scaling.keda.types import FallbackBehavior, ScaledObject, Trigger
 from ..scaling.promql import Aggregation, Node, Selector, read, selectors
 from ..scaling.queries import pods_pattern
-from ..scaling.series import Count, count, is_from_nothing, is_of_replica, peak
+from ..scaling.series import Count, count, is_from_nothing, is_of_replica, is_zero_without, peak
 from ..serving.arguments import number_of
 
 #: Shares of one by their definition (vllm/v1/metrics/loggers.py; the second one until vLLM 0.12).
@@ -210,6 +210,12 @@ def _fallback(case: _Case) -> Iterator[Finding]:
                 f" {scaled.max} replicas to {scaled.min}"
             )
             yield case.finding("loss-lowers", f"{where}.ignoreNullValues", message, 'Set it to "false".')
+        elif node and is_zero_without(node) and of_replicas and 0 < scaled.min < scaled.max:
+            message = (
+                "ends in vector(0): lost metrics are then 0 and no failure, so that no fallback starts, and they take"
+                f" {scaled.max} replicas to {scaled.min}"
+            )
+            yield case.finding("loss-lowers", f"{where}.query", message, "Leave out the vector(0).")
 
 
 def _threshold(case: _Case) -> Iterator[Finding]:

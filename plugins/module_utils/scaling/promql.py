@@ -40,7 +40,9 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Number:
-    """A number, or a text."""
+    """A number, or a text; ``text`` as it is written, its sign left out."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Aggregation:
     arg: Node
     by: tuple[str, ...] = ()
     without: Optional[tuple[str, ...]] = None
+    parameter: Node = Number()
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class _Reader:
             return node
         if kind in ("number", "string"):
             self._next()
-            return Number()
+            return Number(text)
         if text == "{":
             return self._selector("")
         name = self._next("name")
@@ -230,7 +233,8 @@ class _Reader:
         if len(args) != (2 if name in _WITH_PARAMETER else 1):
             raise _Unknown
         kind, labels = grouping or ("by", ())
-        return Aggregation(name, args[-1], labels if kind == "by" else (), labels if kind == "without" else None)
+        by, without = (labels, None) if kind == "by" else ((), labels)
+        return Aggregation(name, args[-1], by, without, args[0])
 
     def _grouping(self) -> Optional[tuple[str, tuple[str, ...]]]:
         kind = self._took("by", "without")

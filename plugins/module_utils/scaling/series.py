@@ -50,6 +50,12 @@ def is_from_nothing(node: Node) -> bool:
     return any(call.name in _SINGLE or not call.args for call in calls)
 
 
+def is_zero_without(node: Node) -> bool:
+    """Whether a query ends in ``or vector(0)``, so that it is 0 where what it asks for is lost."""
+    last = node.right if isinstance(node, Binary) and node.operator == "or" else None
+    return isinstance(last, Call) and (last.name, last.args) == ("vector", (Number("0"),))
+
+
 def count(node: Node, pod_label: str) -> Count:
     """How many series come; ``pod_label`` is the label that tells the replicas apart."""
     if isinstance(node, Selector):
@@ -67,7 +73,9 @@ def count(node: Node, pod_label: str) -> Count:
 def _of_aggregation(node: Aggregation, pod_label: str) -> Count:
     inner = count(node.arg, pod_label)
     if node.name in ("topk", "bottomk", "limitk", "limit_ratio", "count_values"):
-        return Count.ONE if inner is Count.ONE else Count.UNSURE
+        first = node.name in ("topk", "bottomk") and node.parameter == Number("1")
+        alone = first and not node.by and node.without is None
+        return Count.ONE if inner is Count.ONE or alone else Count.UNSURE
     return inner if inner is Count.ONE else _grouped(node, inner, frozenset(), pod_label)
 
 
