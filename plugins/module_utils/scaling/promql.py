@@ -75,12 +75,16 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Binary:
-    """Two sides. Of the side ``many`` (left, right, none) several series may meet the same one of the other."""
+    """Two sides. Of the side ``many`` (left, right, none) several series may meet the same one of the other.
+
+    ``all_alike`` is on(): every series meets every other one, whatever its labels.
+    """
 
     operator: str
     left: Node
     right: Node
     many: str = ""
+    all_alike: bool = False
 
 
 Node = Union[Number, Selector, Call, Aggregation, Binary]
@@ -162,20 +166,20 @@ class _Reader:
             return self._unary()
         left = self._binary(level + 1)
         while operator := self._took(*_OPERATORS[level]):
-            many = self._matching()
+            many, all_alike = self._matching()
             # Only the tightest operator takes the right side first.
             right = self._binary(level if operator == "^" else level + 1)
-            left = Binary(operator, left, right, many)
+            left = Binary(operator, left, right, many, all_alike)
         return left
 
-    def _matching(self) -> str:
+    def _matching(self) -> tuple[str, bool]:
         self._took("bool")
-        if self._took("on", "ignoring"):
-            self._labels()
+        kind = self._took("on", "ignoring")
+        labels = self._labels() if kind else ()
         group = self._took("group_left", "group_right")
         if group and self._peek()[1] == "(":
             self._labels()
-        return group.replace("group_", "")
+        return group.replace("group_", ""), kind == "on" and not labels
 
     def _unary(self) -> Node:
         if self._took("-", "+"):

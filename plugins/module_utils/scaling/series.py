@@ -105,7 +105,7 @@ def _of_binary(node: Binary, pod_label: str) -> Count:
     if node.operator in ("and", "unless"):
         return left
     if node.operator == "or":
-        both = left is right is Count.ONE and _is_bare(node.left) and _is_bare(node.right)
+        both = left is right is Count.ONE and (node.all_alike or _is_bare(node.left) and _is_bare(node.right))
         return Count.ONE if both else Count.MANY if Count.MANY in (left, right) else Count.UNSURE
     if node.many:
         return left if node.many == "left" else right

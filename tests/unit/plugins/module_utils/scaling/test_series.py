@@ -37,6 +37,7 @@ ONE = [
     f"sum({RUNNING}) and up",
     f"topk(2, sum({RUNNING}))",
     f"bottomk(1, {RUNNING})",
+    f"sum by (namespace) ({RUNNING}) or on() vector(0)",
     f"sum(rate({RUNNING}[5m])) # the last hour\n",
 ]
 MANY = [
