@@ -14,7 +14,7 @@ from ._cluster import Cluster
 from ._helm import Helm
 from ._observe import nodes_of
 from .checks.declaration import declaration_findings
-from .checks.metrics import queries_of, series_findings
+from .checks.metrics import Asked, queries_of, series_findings
 from .checks.overrides import room_findings
 from .checks.permissions import Access, Target, allows, needed, permission_findings
 from .checks.placement import model_findings, pool_findings
@@ -24,12 +24,13 @@ from .checks.scaling import scaling_findings
 from .checks.versions import declared_findings, version_findings
 from .converge.decisions import decisions
 from .converge.plan import is_ours
-from .errors import ClusterError
+from .errors import ClusterError, QueryRefused
 from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
 from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
+from .readiness.state import title
 from .releases.charts import Install, version_of
 from .releases.obstacles import release_of
 
@@ -275,18 +276,23 @@ class Preflight:
         scaled = [obj for obj in self._objects if obj["kind"] == "ScaledObject"]
         if query is None or prometheus is None or not scaled:
             return []
-        asked = [(obj, *entry) for obj in scaled for entry in queries_of(obj, prometheus.in_cluster_url)]
+        asked = [(obj, entry) for obj in scaled for entry in queries_of(obj, prometheus.in_cluster_url)]
         try:
             query(prometheus, "vector(1)")
-            found = self.cluster.in_parallel(lambda entry: len(query(prometheus, entry[2])), asked)
+            found = self.cluster.in_parallel(lambda entry: self._answer(*entry, prometheus, query), asked)
         except ClusterError as error:
             return [replace(finding, severity=Severity.WARNING) for finding in error.findings]
-        return [
-            finding
-            for (obj, path, _dummy), series in zip(asked, found)
-            if series != 1
-            for finding in series_findings(obj, path, series, self._target(obj), self.now())
-        ]
+        return [finding for findings in found for finding in findings]
+
+    def _answer(
+        self, obj: Mapping[str, Any], asked: Asked, prometheus: Prometheus, query: Callable[[Prometheus, str], Any]
+    ) -> list[Finding]:
+        """What is wrong with the answer to one query. One that is refused to us is refused to KEDA as well."""
+        try:
+            series = len(query(prometheus, asked.query))
+        except QueryRefused as error:
+            return [replace(finding, object=title(obj), field=asked.path) for finding in error.findings]
+        return series_findings(obj, asked, series, self._target(obj), self.now()) if series != 1 else []
 
     def _target(self, scaled: Mapping[str, Any]) -> Optional[Mapping[str, Any]]:
         return self.cluster.get(Ref(*_DEPLOYMENT, _namespace(scaled), scaled["spec"]["scaleTargetRef"]["name"]))

@@ -72,6 +72,7 @@ CATALOGUE: dict[str, str] = {
     "ratio-trigger": "A trigger compares a share with the number of replicas, and can never ask for more than a few.",
     "query-not-summed": "A query returns several series, or may, and KEDA takes one.",
     "no-wake-up": "A model may go to no replicas, and nothing that its triggers ask for exists then.",
+    "formula-unsupported": "A formula of scalingModifiers has what KEDA may take, and what is not computed here.",
     "fallback-off": "KEDA has no fallback for what a ScaledObject declares, and says nothing of it.",
     "loss-lowers": "Lost metrics would lower a replica count.",
     "threshold-unreachable": "A trigger can never reach the threshold at which it asks for more replicas.",

@@ -9,20 +9,21 @@ Rules of KEDA v2.20.2 and of the HPA of Kubernetes 1.35. An error is certain; wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, Optional
 
 from ..errors import InvalidInput
 from ..findings import Finding, Severity
-from ..fleet.types import Fleet, LlmModel
+from ..fleet.types import Fleet, LlmModel, PrometheusLabels
 from ..readiness.state import title
 from ..scaling.hpa.defaults import DEFAULT
 from ..scaling.hpa.types import Controller, SelectPolicy, TargetType
 from ..scaling.keda.parse import parse_scaled_object
 from ..scaling.keda.types import FallbackBehavior, ScaledObject, Trigger
-from ..scaling.promql import Aggregation, Node, read, selectors
-from ..scaling.series import Count, count, is_of_replica, peak
+from ..scaling.promql import Aggregation, Node, Selector, read, selectors
+from ..scaling.queries import pods_pattern
+from ..scaling.series import Count, count, is_from_nothing, is_of_replica, is_zero_without, peak
 from ..serving.arguments import number_of
 
 #: Shares of one by their definition (vllm/v1/metrics/loggers.py; the second one until vLLM 0.12).
@@ -37,7 +38,7 @@ class _Case:
     model: LlmModel
     obj: Mapping[str, Any]
     scaled: ScaledObject
-    pod_label: str
+    labels: PrometheusLabels
     logins: Mapping[str, frozenset[str]]
 
     def finding(self, finding_id: str, field: str, message: str, fix: str, error: bool = True) -> Finding:
@@ -68,12 +69,19 @@ def scaling_findings(fleet: Fleet, objects: Sequence[Mapping[str, Any]]) -> list
         try:
             scaled = parse_scaled_object(*_of_prometheus(obj))
         except InvalidInput as error:
-            findings += error.findings
+            findings += map(_lowered, error.findings)
             continue
-        pod_label = prometheus.labels.pod if prometheus else "pod"
-        case = _Case(models[key], obj, scaled, pod_label, _logins(objects, key[0]))
+        labels = prometheus.labels if prometheus else PrometheusLabels()
+        case = _Case(models[key], obj, scaled, labels, _logins(objects, key[0]))
         findings += [finding for check in _CHECKS for finding in check(case)]
     return findings
+
+
+def _lowered(finding: Finding) -> Finding:
+    """What only is not understood here is no reason to refuse what KEDA may take."""
+    if finding.id != "formula-unsupported":
+        return finding
+    return replace(finding, severity=Severity.WARNING, fix="KEDA decides of it: nothing else is checked here.")
 
 
 def _of_prometheus(obj: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -110,12 +118,20 @@ def _logins(objects: Sequence[Mapping[str, Any]], namespace: str) -> dict[str, f
     }
 
 
+def _limited(case: _Case) -> Iterator[Finding]:
+    """The count follows the largest of what the triggers ask for: one that asks for little hinders no other."""
+    found = [*_ratio(case), *_threshold(case)]
+    limited = {finding.field.rpartition(".")[0] for finding in found if finding.severity is Severity.ERROR}
+    every = len(limited) == len(case.scaled.triggers)
+    yield from (found if every else (replace(finding, severity=Severity.WARNING) for finding in found))
+
+
 def _ratio(case: _Case) -> Iterator[Finding]:
     """AverageValue divides by the number of replicas, and the largest of many shares does not grow with it."""
     for trigger, path, node in case.queries:
         if case.scaled.modifiers or trigger.metric_type is not TargetType.AVERAGE_VALUE or node is None:
             continue
-        most = peak(node, _peaks(case.model), case.pod_label, _has_ranks(case.model))
+        most = peak(node, _peaks(case.model), case.labels.pod, _has_ranks(case.model))
         name = node.name if isinstance(node, Aggregation) else ""
         fix = "Add up what each replica has, as in sum(max by (pod) (...)), or use metricType Value with avg(...)."
         if most and not most.per_replica:
@@ -136,7 +152,7 @@ def _ratio(case: _Case) -> Iterator[Finding]:
 
 def _series(case: _Case) -> Iterator[Finding]:
     for _trigger, path, node in case.queries:
-        series = Count.ONE if node is None or case.scaled.max < 2 else count(node, case.pod_label)
+        series = Count.ONE if node is None or case.scaled.max < 2 else count(node, case.labels.pod)
         if series is Count.MANY:
             message = (
                 "returns a series of each replica, and KEDA takes one: from the second replica on it has no value, and"
@@ -152,17 +168,24 @@ def _wake_up(case: _Case) -> Iterator[Finding]:
     scaled = case.scaled
     if scaled.min > 0 and scaled.idle != 0:
         return
-    nodes = [node for _trigger, _path, node in case.queries]
-    metrics = [selector.metric for node in nodes if node for selector in selectors(node)]
-    known = all(trigger.query is not None for trigger in scaled.triggers) and all(nodes)
-    if known and metrics and all(map(is_of_replica, metrics)):
+    nodes = [node for _trigger, _path, node in case.queries if node]
+    found = [selector for node in nodes for selector in selectors(node)]
+    known = len(nodes) == len(scaled.triggers)
+    if known and found and all(is_of_replica(selector.metric) for selector in found):
         field = "spec.minReplicaCount" if scaled.min == 0 else "spec.idleReplicaCount"
-        message = (
-            "is 0, and its triggers ask only for metrics that replicas have: without a replica there are none, and"
-            " nothing wakes it"
+        own = all(_is_own(selector, case) for selector in found) and not any(map(is_from_nothing, nodes))
+        message = "is 0, and its triggers ask only for metrics that replicas have: without a replica there are none" + (
+            ", and nothing wakes it" if own else ", and nothing wakes it but what others have, or a constant"
         )
         fix = "Use 1, or add a trigger on something that exists at 0, such as the requests at a gateway."
-        yield case.finding("no-wake-up", field, message, fix)
+        yield case.finding("no-wake-up", field, message, fix, own)
+
+
+def _is_own(selector: Selector, case: _Case) -> bool:
+    """Whether it surely finds only what this model's own replicas have, or another of the same model."""
+    pods = selector.pinned.get(case.labels.namespace), selector.like.get(case.labels.pod)
+    named = selector.pinned.get("model_name") == case.model.name
+    return named or pods == (case.model.namespace, pods_pattern(case.model))
 
 
 def _fallback(case: _Case) -> Iterator[Finding]:
@@ -172,8 +195,8 @@ def _fallback(case: _Case) -> Iterator[Finding]:
         fix = "Multiply the formula and the target by 100 or 1000."
         yield case.finding("fallback-off", "spec.advanced.scalingModifiers.target", message, fix)
     lowers = fallback and fallback.behavior in (FallbackBehavior.STATIC, FallbackBehavior.IF_LOWER)
-    if fallback and lowers and fallback.replicas < scaled.max:
-        least = max(fallback.replicas, scaled.min)
+    least = max(fallback.replicas, scaled.min) if fallback else 0
+    if fallback and lowers and least < scaled.max:
         behavior = fallback.behavior.value
         message = f"is {fallback.replicas} with {behavior}: without metrics {scaled.max} replicas become {least}"
         fix = "Set fallback.behavior to currentReplicasIfHigher."
@@ -187,11 +210,17 @@ def _fallback(case: _Case) -> Iterator[Finding]:
                 f" {scaled.max} replicas to {scaled.min}"
             )
             yield case.finding("loss-lowers", f"{where}.ignoreNullValues", message, 'Set it to "false".')
+        elif node and is_zero_without(node) and of_replicas and 0 < scaled.min < scaled.max:
+            message = (
+                "ends in vector(0): lost metrics are then 0 and no failure, so that no fallback starts, and they take"
+                f" {scaled.max} replicas to {scaled.min}"
+            )
+            yield case.finding("loss-lowers", f"{where}.query", message, "Leave out the vector(0).")
 
 
 def _threshold(case: _Case) -> Iterator[Finding]:
     for trigger, path, node in case.queries:
-        most = node and peak(node, _peaks(case.model), case.pod_label, _has_ranks(case.model))
+        most = node and peak(node, _peaks(case.model), case.labels.pod, _has_ranks(case.model))
         # A share of all is compared as it is, and what each replica adds divided by their number.
         if case.scaled.modifiers or not most or most.per_replica is (trigger.metric_type is TargetType.VALUE):
             continue
@@ -253,7 +282,7 @@ def _authentication(case: _Case) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[_Case], Iterator[Finding]], ...] = (
-    _ratio, _series, _wake_up, _fallback, _threshold, _scale_up, _no_effect, _authentication,
+    _limited, _series, _wake_up, _fallback, _scale_up, _no_effect, _authentication,
 )  # fmt: skip
 
 

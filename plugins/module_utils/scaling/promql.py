@@ -40,15 +40,18 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Number:
-    """A number, or a text."""
+    """A number, or a text; ``text`` as it is written, its sign left out."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Selector:
-    """Series by name and by labels that equal a value; other matchers do not pin a label."""
+    """Series by name and by labels that equal a value; other matchers do not pin a label. ``like`` are patterns."""
 
     metric: str
     pinned: Mapping[str, str] = field(default_factory=dict)
+    like: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,21 @@ class Aggregation:
     arg: Node
     by: tuple[str, ...] = ()
     without: Optional[tuple[str, ...]] = None
+    parameter: Node = Number()
 
 
 @dataclass(frozen=True)
 class Binary:
-    """Two sides. Of the side ``many`` (left, right, none) several series may meet the same one of the other."""
+    """Two sides. Of the side ``many`` (left, right, none) several series may meet the same one of the other.
+
+    ``all_alike`` is on(): every series meets every other one, whatever its labels.
+    """
 
     operator: str
     left: Node
     right: Node
     many: str = ""
+    all_alike: bool = False
 
 
 Node = Union[Number, Selector, Call, Aggregation, Binary]
@@ -96,8 +104,11 @@ def read(query: str) -> Optional[Node]:
 
 def selectors(node: Node) -> list[Selector]:
     """Every selector of a tree."""
-    if isinstance(node, Selector):
-        return [node]
+    return [found for found in parts(node) if isinstance(found, Selector)]
+
+
+def parts(node: Node) -> list[Node]:
+    """A tree with all that is in it."""
     inner: tuple[Node, ...] = ()
     if isinstance(node, Binary):
         inner = (node.left, node.right)
@@ -105,7 +116,7 @@ def selectors(node: Node) -> list[Selector]:
         inner = (node.arg,)
     elif isinstance(node, Call):
         inner = node.args
-    return [found for each in inner for found in selectors(each)]
+    return [node, *(found for each in inner for found in parts(each))]
 
 
 class _Reader:
@@ -155,20 +166,20 @@ class _Reader:
             return self._unary()
         left = self._binary(level + 1)
         while operator := self._took(*_OPERATORS[level]):
-            many = self._matching()
+            many, all_alike = self._matching()
             # Only the tightest operator takes the right side first.
             right = self._binary(level if operator == "^" else level + 1)
-            left = Binary(operator, left, right, many)
+            left = Binary(operator, left, right, many, all_alike)
         return left
 
-    def _matching(self) -> str:
+    def _matching(self) -> tuple[str, bool]:
         self._took("bool")
-        if self._took("on", "ignoring"):
-            self._labels()
+        kind = self._took("on", "ignoring")
+        labels = self._labels() if kind else ()
         group = self._took("group_left", "group_right")
         if group and self._peek()[1] == "(":
             self._labels()
-        return group.replace("group_", "")
+        return group.replace("group_", ""), kind == "on" and not labels
 
     def _unary(self) -> Node:
         if self._took("-", "+"):
@@ -184,7 +195,7 @@ class _Reader:
             return node
         if kind in ("number", "string"):
             self._next()
-            return Number()
+            return Number(text)
         if text == "{":
             return self._selector("")
         name = self._next("name")
@@ -226,7 +237,8 @@ class _Reader:
         if len(args) != (2 if name in _WITH_PARAMETER else 1):
             raise _Unknown
         kind, labels = grouping or ("by", ())
-        return Aggregation(name, args[-1], labels if kind == "by" else (), labels if kind == "without" else None)
+        by, without = (labels, None) if kind == "by" else ((), labels)
+        return Aggregation(name, args[-1], by, without, args[0])
 
     def _grouping(self) -> Optional[tuple[str, tuple[str, ...]]]:
         kind = self._took("by", "without")
@@ -243,6 +255,7 @@ class _Reader:
 
     def _selector(self, metric: str) -> Node:
         pinned: dict[str, str] = {}
+        like: dict[str, str] = {}
         if self._took("{"):
             while not self._took("}"):
                 label = self._next("name")
@@ -250,6 +263,8 @@ class _Reader:
                 value = self._next("string")
                 if operator == "=":
                     pinned[label] = value[1:-1]
+                elif operator == "=~":
+                    like[label] = value[1:-1]
                 if not operator or (not self._took(",") and self._peek()[1] != "}"):
                     raise _Unknown
-        return Selector(metric or pinned.get("__name__", ""), pinned)
+        return Selector(metric or pinned.get("__name__", ""), pinned, like)

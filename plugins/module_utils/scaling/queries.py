@@ -17,13 +17,18 @@ def escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def pods_selector(model: LlmModel, prometheus: Prometheus) -> str:
-    """Label matchers of the pods of one model and nobody else's.
+def pods_pattern(model: LlmModel) -> str:
+    """A PromQL pattern of the names of the pods of one model, within its namespace.
 
     A pod of a Deployment is named <deployment>-<template hash>-<suffix>, neither of which holds a dash.
     """
+    return f"{escape(model.name)}-[^-]+-[^-]+"
+
+
+def pods_selector(model: LlmModel, prometheus: Prometheus) -> str:
+    """Label matchers of the pods of one model and nobody else's."""
     labels = prometheus.labels
-    return f'{labels.namespace}="{escape(model.namespace)}",{labels.pod}=~"{escape(model.name)}-[^-]+-[^-]+"'
+    return f'{labels.namespace}="{escape(model.namespace)}",{labels.pod}=~"{pods_pattern(model)}"'
 
 
 def selector(model: LlmModel, prometheus: Prometheus) -> str:

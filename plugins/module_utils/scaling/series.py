@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple, Optional
 
-from .promql import Aggregation, Binary, Call, Node, Number, Selector, selectors
+from .promql import Aggregation, Binary, Call, Node, Number, Selector, parts, selectors
 
 #: vLLM's own metrics (vllm/v1/metrics/loggers.py): one series or more for every replica, and none without one. A name
 #: with another colon is a recording rule of somebody's.
@@ -41,6 +41,21 @@ def is_of_replica(metric: str) -> bool:
     return bool(_VLLM.fullmatch(metric))
 
 
+def is_from_nothing(node: Node) -> bool:
+    """Whether a part of a query may have a value where none of its series exists.
+
+    Without an argument hour() and all of its kind are about now.
+    """
+    calls = (part for part in parts(node) if isinstance(part, Call))
+    return any(call.name in _SINGLE or not call.args for call in calls)
+
+
+def is_zero_without(node: Node) -> bool:
+    """Whether a query ends in ``or vector(0)``, so that it is 0 where what it asks for is lost."""
+    last = node.right if isinstance(node, Binary) and node.operator == "or" else None
+    return isinstance(last, Call) and (last.name, last.args) == ("vector", (Number("0"),))
+
+
 def count(node: Node, pod_label: str) -> Count:
     """How many series come; ``pod_label`` is the label that tells the replicas apart."""
     if isinstance(node, Selector):
@@ -58,7 +73,9 @@ def count(node: Node, pod_label: str) -> Count:
 def _of_aggregation(node: Aggregation, pod_label: str) -> Count:
     inner = count(node.arg, pod_label)
     if node.name in ("topk", "bottomk", "limitk", "limit_ratio", "count_values"):
-        return Count.ONE if inner is Count.ONE else Count.UNSURE
+        first = node.name in ("topk", "bottomk") and node.parameter == Number("1")
+        alone = first and not node.by and node.without is None
+        return Count.ONE if inner is Count.ONE or alone else Count.UNSURE
     return inner if inner is Count.ONE else _grouped(node, inner, frozenset(), pod_label)
 
 
@@ -88,7 +105,7 @@ def _of_binary(node: Binary, pod_label: str) -> Count:
     if node.operator in ("and", "unless"):
         return left
     if node.operator == "or":
-        both = left is right is Count.ONE and _is_bare(node.left) and _is_bare(node.right)
+        both = left is right is Count.ONE and (node.all_alike or _is_bare(node.left) and _is_bare(node.right))
         return Count.ONE if both else Count.MANY if Count.MANY in (left, right) else Count.UNSURE
     if node.many:
         return left if node.many == "left" else right

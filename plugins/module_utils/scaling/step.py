@@ -18,6 +18,7 @@ from .keda.types import KedaMemory, Polled, ScaledObject, Served
 
 #: Seconds between two syncs of the HPA (kube-controller-manager, --horizontal-pod-autoscaler-sync-period).
 PERIOD = 15
+_FAR = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def next_move(situation: Situation, hpa: Hpa, done: Step, period: int = PERIOD) 
 
 
 def _moments(scaled: ScaledObject, hpa: Hpa, window: int, period: int) -> Iterator[int]:
-    """Seconds from now at which either controller looks, up to the longest time for which one can hold the count."""
+    """Seconds from now at which either controller looks, up to the longest time for which one can hold the count, or
+    a day."""
     spans = [window // SECOND, scaled.cooldown, scaled.initial_cooldown]
     if hpa.behavior is not None:
         for rules in (hpa.behavior.up, hpa.behavior.down):
@@ -102,5 +104,5 @@ def _moments(scaled: ScaledObject, hpa: Hpa, window: int, period: int) -> Iterat
     if scaled.fallback is not None:
         # At 0 replicas only polls count failures.
         spans.append(scaled.fallback.failures * max(period, scaled.polling))
-    last = max(spans) + period + scaled.polling
+    last = min(max(spans) + period + scaled.polling, _FAR)
     return iter(sorted({*range(period, last + 1, period), *range(scaled.polling, last + 1, scaled.polling)}))

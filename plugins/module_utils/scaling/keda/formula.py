@@ -18,6 +18,7 @@ from .formula_nodes import (
     DEEPEST,
     FUNCTIONS,
     FormulaError,
+    FormulaUnsupported,
     Node,
     Values,
     binary,
@@ -80,7 +81,10 @@ class Formula:
 
 
 def parse_formula(text: str, names: Iterable[str]) -> Formula:
-    """The formula; ``names`` are those of the triggers that have one. Raises FormulaError."""
+    """The formula; ``names`` are those of the triggers that have one.
+
+    Raises FormulaError, and FormulaUnsupported for what KEDA may take.
+    """
     parser = _Parser(text, frozenset(names))
     node = parser.whole()
     if node.kind in ("bool", "nil"):
@@ -139,14 +143,14 @@ class _Parser:
     def _unexpected(self, more: str = "") -> FormulaError:
         token = self._token
         if token.kind == "other" or token.text in _KEYWORDS:
-            return FormulaError(f"{token.text!r} {_UNSUPPORTED}", token.position)
+            return FormulaUnsupported(f"{token.text!r} {_UNSUPPORTED}", token.position)
         what = f"{token.text!r} is unexpected" if token.text else "it ends too early"
         return FormulaError(f"{what}{more}", token.position)
 
     def _expression(self, precedence: int) -> Node:
         self._open += 1
         if self._open > DEEPEST:
-            raise FormulaError(f"is nested more than {DEEPEST} deep", self._token.position)
+            raise FormulaUnsupported(f"is nested more than {DEEPEST} deep", self._token.position)
         left, previous = self._primary(), ""
         while _BINARY.get(self._token.text, -1) >= precedence:
             sign = self._take()
@@ -212,7 +216,7 @@ class _Parser:
     def _call(self, token: _Token) -> Node:
         if token.text not in FUNCTIONS:
             known = ", ".join(sorted(FUNCTIONS))
-            raise FormulaError(f"the function {token.text!r} {_UNSUPPORTED} (known: {known})", token.position)
+            raise FormulaUnsupported(f"the function {token.text!r} {_UNSUPPORTED} (known: {known})", token.position)
         self._expect("(")
         arguments = []
         while self._token.text != ")":

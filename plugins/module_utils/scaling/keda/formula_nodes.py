@@ -29,6 +29,10 @@ class FormulaError(ValueError):
         self.position = position
 
 
+class FormulaUnsupported(FormulaError):
+    """What KEDA may well take, and what is not computed here."""
+
+
 class Node(NamedTuple):
     """A part of a formula: its type (int, float, bool, nil, or number where that depends), and how to evaluate it."""
 
@@ -100,7 +104,8 @@ def call(name: str, arguments: Sequence[Node], position: int) -> Node:
 
 def _node(kind: str, position: int, parts: Sequence[Node], run: Callable[[Values], Any]) -> Node:
     depth = 1 + max(part.depth for part in parts)
-    _check(depth <= DEEPEST, f"is nested more than {DEEPEST} deep", position)
+    if depth > DEEPEST:
+        raise FormulaUnsupported(f"is nested more than {DEEPEST} deep", position)
     return Node(kind, depth, run)
 
 
@@ -132,7 +137,8 @@ def _either(sign: str, first: str, second: str, position: int) -> str:
     if "nil" in (first, second) and "bool" not in (first, second):
         return second if first == "nil" else first
     message = f"{sign} chooses between {first} and {second}: a choice is between numbers, or between conditions"
-    _check((first == "bool") is (second == "bool"), message, position)
+    if (first == "bool") is not (second == "bool"):
+        raise FormulaUnsupported(message, position)
     return first if first == second else "number"
 
 

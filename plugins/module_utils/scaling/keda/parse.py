@@ -25,7 +25,7 @@ from ...keda_metadata import (
 from ...quantity import parse_quantity
 from ..hpa.types import SECOND, Metric, TargetType
 from .formula import parse_formula
-from .formula_nodes import FormulaError
+from .formula_nodes import FormulaError, FormulaUnsupported
 from .go_math import to_int64
 from .sample import quantize
 from .spec import Known, Metadata, PrometheusMetadata, Spec, TriggerSpec
@@ -132,6 +132,8 @@ def _triggers(spec: Spec, live: _Live, problems: Problems) -> tuple[Trigger, ...
 def _prometheus(index: int, trigger: TriggerSpec, spec: Spec, problems: Problems) -> Trigger:
     metadata: PrometheusMetadata = trigger.metadata
     target = quantize(metadata.threshold)
+    if not metadata.query.strip():
+        problems.add(f"spec.triggers[{index}].metadata.query", "is empty", "Write what it asks Prometheus.")
     if target <= 0 and spec.advanced.scalingModifiers is None:
         problems.add(
             f"spec.triggers[{index}].metadata.threshold",
@@ -199,7 +201,8 @@ def _modifiers(spec: Spec, problems: Problems) -> Optional[Modifiers]:
     try:
         formula = parse_formula(written.formula, [trigger.name for trigger in spec.triggers if trigger.name])
     except FormulaError as error:
-        problems.add(f"{_MODIFIERS}.formula", f"{error}", "Correct it.")
+        finding_id = "formula-unsupported" if isinstance(error, FormulaUnsupported) else "invalid-input"
+        problems.add(f"{_MODIFIERS}.formula", f"{error}", "Correct it.", finding_id)
         return None
     # Fallback works only with a target that Go's ParseInt reads (HasValidFallback in pkg/fallback/fallback.go).
     whole = written.target.lstrip("-").isdigit()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils._preflight import Preflight
-from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError
+from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ClusterError, QueryRefused
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Prometheus
 from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts import Install
@@ -378,6 +378,21 @@ def test_queries_that_prometheus_has_nothing_for_are_errors_where_replicas_serve
     )  # fmt: skip
 
 
-def test_an_autoscaler_that_cannot_work_is_refused() -> None:
-    assert ids(findings(Api(), ("models[0].scaling.kv_cache", 0.95))) == ["threshold-unreachable"]
+def test_a_query_that_prometheus_refuses_is_an_error_of_its_trigger() -> None:
+    def answers(prometheus: Prometheus, query: str) -> list[Any]:
+        if "kv_" in query:
+            raise QueryRefused([Finding("metric-missing", Severity.ERROR, "refuses a query", object="Prometheus")])
+        return [({}, 1.0)]
+
+    (finding,) = Preflight(Api().cluster(), fleet(), ALL, query=answers).run()
+    assert (finding.severity, finding.line()) == (
+        Severity.ERROR,
+        "ScaledObject inference/llama-70b spec.triggers[1].metadata.query: refuses a query.",
+    )
+
+
+def test_an_autoscaler_that_cannot_work_is_told() -> None:
+    (finding,) = findings(Api(), ("models[0].scaling.kv_cache", 0.95))
+    # The demand on the model still adds replicas.
+    assert (finding.id, finding.severity) == ("threshold-unreachable", Severity.WARNING)
     assert ids(findings(Api(), ("models[0].scaling.kv_cache", 0.95), components=("vllm",))) == []

@@ -60,10 +60,11 @@ def test_bad_input_writes_nothing(call: Any, tmp_path: Path) -> None:
 
 
 def test_an_autoscaler_that_cannot_work_writes_nothing(call: Any, tmp_path: Path) -> None:
-    result = call(("models[0].scaling.kv_cache", 0.95))
-    assert result["failed"] and "1 / 0.95 = 1.05 is not above 1.1" in result["msg"]
+    asleep = ("models[0].overrides", {"ScaledObject": {"spec": {"minReplicaCount": 0}}})
+    result = call(asleep)
+    assert result["failed"] and "nothing wakes it" in result["msg"]
     assert list(tmp_path.iterdir()) == []
-    assert call(("models[0].scaling.kv_cache", 0.95), components=["vllm"])["changed"]
+    assert call(asleep, components=["vllm"])["changed"]
 
 
 def test_without_yaml_the_library_is_named(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

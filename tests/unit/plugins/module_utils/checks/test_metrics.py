@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils.checks.metrics import queries_of, series_findings
+from ansible_collections.gpufleet.llm.plugins.module_utils.checks.metrics import Asked, queries_of, series_findings
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import (
     MINUTE_AGO,
     NOW,
@@ -38,9 +38,27 @@ def deployment(ready: int, since: str) -> dict[str, Any]:
     ids=["one", "not there", "not ready", "just ready", "ready", "many"],
 )  # fmt: skip
 def test_one_series_is_wanted(series: int, target: Any, said: list[str]) -> None:
-    found = series_findings(scaled_object(), "path", series, target, NOW)
+    found = series_findings(scaled_object(), Asked("path", "up", True), series, target, NOW)
     shown = [f"{finding.severity.value} {finding.line()}" for finding in found]
     assert shown == [line.replace(" path", " ScaledObject inference/llama path") for line in said]
+
+
+@pytest.mark.parametrize(
+    ("query", "null", "severity"),
+    [
+        ("sum(vllm:num_requests_running)", "false", "error"),
+        ("sum(vllm:num_requests_running)", "true", "warning"),
+        ("sum(vllm:num_requests_running)", None, "warning"),
+        ("sum(rate(gw_requests_total[1m]))", "false", "warning"),
+        ("sum(vllm:num_requests_running) + sum(gw_requests)", "false", "warning"),
+        ("what ? is this", "false", "warning"),
+    ],
+)
+def test_only_what_replicas_surely_have_must_be_there(query: str, null: Any, severity: str) -> None:
+    metadata = {"serverAddress": "http://p", "query": query, **({"ignoreNullValues": null} if null else {})}
+    (asked,) = queries_of({"spec": {"triggers": [{"type": "prometheus", "metadata": metadata}]}}, "http://p")
+    (finding,) = series_findings(scaled_object(), asked, 0, deployment(2, TEN_MINUTES_AGO), NOW)
+    assert finding.severity.value == severity
 
 
 def test_only_what_that_prometheus_is_asked() -> None:
@@ -53,6 +71,6 @@ def test_only_what_that_prometheus_is_asked() -> None:
         "nonsense",
     ]
     assert list(queries_of({"spec": {"triggers": triggers}}, "http://p/")) == [
-        ("spec.triggers[2].metadata.query", "up")
+        Asked("spec.triggers[2].metadata.query", "up", False)
     ]
     assert list(queries_of({"spec": {"triggers": "none"}}, "http://p")) == []

@@ -82,12 +82,31 @@ def test_a_query_that_is_not_summed() -> None:
 
 @pytest.mark.parametrize("field", ["minReplicaCount", "idleReplicaCount"])
 def test_no_replicas_and_nothing_that_wakes_them(field: str) -> None:
-    assert said(found(trigger(f"sum({RUNNING}) + sum({WAITING})"), **{field: 0})) == [
+    own = 'model_name="llama-70b"'
+    assert said(found(trigger(f"sum({RUNNING}{{{own}}}) + sum({WAITING}{{{own}}})"), **{field: 0})) == [
         f"error no-wake-up spec.{field}: is 0, and its triggers ask only for metrics that replicas have: without a"
         f" replica"
         " there are none, and nothing wakes it. Use 1, or add a trigger on something that exists at 0, such as the"
         " requests at a gateway."
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "severity"),
+    [
+        (f'sum({RUNNING}{{namespace="inference",pod=~"llama-70b-[^-]+-[^-]+"}})', "error"),
+        (f"sum({RUNNING})", "warning"),
+        (f'sum({RUNNING}{{namespace="inference",pod=~"llama-.*"}})', "warning"),
+        (f'sum({RUNNING}{{model_name="other"}})', "warning"),
+        (f"sum({KV}) + sum({RUNNING})", "warning"),
+        (f"sum({KV}) or vector(1)", "warning"),
+        (f"absent({KV})", "warning"),
+        (f"sum({KV}) + sum(hour())", "warning"),
+    ],
+)
+def test_only_what_is_surely_its_own_keeps_a_model_asleep(query: str, severity: str) -> None:
+    (finding,) = found(trigger(query), minReplicaCount=0)
+    assert (finding.id, finding.severity.value) == ("no-wake-up", severity)
 
 
 @pytest.mark.parametrize("other", [trigger(GATEWAY), {"type": "cron", "metadata": {"desiredReplicas": "1"}},
@@ -127,6 +146,8 @@ def test_a_fallback_that_keda_does_not_have() -> None:
 def test_a_fallback_that_lowers(behavior: str, replicas: int, lines: list[str]) -> None:
     fallback = {"failureThreshold": 3, "replicas": replicas, "behavior": behavior}
     assert said(found(fallback=fallback)) == lines
+    # Bounds that are one number leave nothing to lower.
+    assert found(fallback=fallback, minReplicaCount=6) == []
 
 
 def test_an_empty_answer_that_counts_as_no_load() -> None:
@@ -136,6 +157,16 @@ def test_an_empty_answer_that_counts_as_no_load() -> None:
         ' so that no fallback starts, and lost metrics take 6 replicas to 2. Set it to "false".'
     ]
     assert found(trigger(GATEWAY, ignoreNullValues="true")) == []
+
+
+@pytest.mark.parametrize("matching", ["", "on() "])
+def test_a_query_that_is_0_where_metrics_are_lost(matching: str) -> None:
+    assert said(found(trigger(f"sum({RUNNING}) or {matching}vector(0)"))) == [
+        "error loss-lowers spec.triggers[0].metadata.query: ends in vector(0): lost metrics are then 0 and no failure,"
+        " so that no fallback starts, and they take 6 replicas to 2. Leave out the vector(0)."
+    ]
+    assert found(trigger(f"sum({RUNNING}) or {matching}vector(9)")) == []
+    assert found(trigger(f"{GATEWAY} or {matching}vector(0)")) == []
 
 
 @pytest.mark.parametrize(
@@ -152,6 +183,18 @@ def test_a_threshold_within_the_tolerance_of_all_there_can_be(query: str, kind: 
     # A smaller tolerance makes it reachable.
     sharp = behavior(tolerance="0.01", policies=[{"type": "Pods", "value": 2, "periodSeconds": 600}])
     assert found(trigger(query, "0.95", kind), advanced=sharp) == []
+
+
+def test_a_trigger_that_asks_for_little_hinders_no_other() -> None:
+    unreachable, ratio = trigger(f"avg({KV})", "0.95", "Value"), trigger(f"max({KV})", "0.85")
+
+    def of(*triggers: dict[str, Any]) -> list[str]:
+        return [f"{finding.severity.value} {finding.id}" for finding in found(*triggers)]
+
+    assert of(unreachable, trigger(GATEWAY)) == ["warning threshold-unreachable"]
+    assert of(trigger(GATEWAY), ratio) == ["warning ratio-trigger"]
+    assert of(unreachable, {"type": "cron", "metadata": {}}) == ["warning threshold-unreachable"]
+    assert sorted(of(unreachable, ratio)) == ["error ratio-trigger", "error threshold-unreachable"]
 
 
 def test_running_requests_are_no_more_than_the_engine_takes() -> None:
@@ -220,6 +263,27 @@ def test_a_login_that_keda_ignores() -> None:
         " identity only."
     ]
     assert of("llama-70b", authModes="bearer") == []
+
+
+def test_a_formula_that_only_keda_understands_is_not_refused() -> None:
+    demand = {**trigger(GATEWAY), "name": "demand"}
+
+    def of(formula: str, *triggers: dict[str, Any]) -> list[str]:
+        return said(found(*triggers, advanced={"scalingModifiers": {"formula": formula, "target": "5"}}))
+
+    place = "formula-unsupported spec.advanced.scalingModifiers.formula: "
+    assert of("sum([demand, 1])", demand) == [
+        f"warning {place}the function 'sum' is not supported in a formula here (known: abs, ceil, floor, max, min,"
+        " round) at character 1. KEDA decides of it: nothing else is checked here."
+    ]
+    (syntax,) = of("max([demand, 1])", demand)
+    assert syntax.startswith(f"warning {place}'[' is not supported")
+    (choice,) = of("demand > 1 ? 1 : true", demand)
+    assert choice.startswith(f"warning {place}")
+    (name,) = of("demnd + 1", demand)
+    assert name.startswith("error invalid-input")
+    both = of("sum([demand])", {**trigger(GATEWAY, "x"), "name": "demand"})
+    assert [line.split()[0] for line in both] == ["error"]
 
 
 def test_what_keda_would_refuse_is_refused_with_its_place() -> None:

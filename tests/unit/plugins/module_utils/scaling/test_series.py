@@ -36,6 +36,8 @@ ONE = [
     "1 + 2",
     f"sum({RUNNING}) and up",
     f"topk(2, sum({RUNNING}))",
+    f"bottomk(1, {RUNNING})",
+    f"sum by (namespace) ({RUNNING}) or on() vector(0)",
     f"sum(rate({RUNNING}[5m])) # the last hour\n",
 ]
 MANY = [
@@ -56,7 +58,8 @@ UNSURE = [
     "vllm:demand:sum",
     f"sum without (pod) ({RUNNING})",
     f"sum by (model_name) ({RUNNING})",
-    f"topk(1, {RUNNING})",
+    f"topk(2, {RUNNING})",
+    f"topk by (pod) (1, {RUNNING})",
     'vllm:num_requests_running{pod="b-1"}',
     f"max by (model_name) ({RUNNING}) or vector(0)",
     f"max by (namespace) ({RUNNING}) or vector(0)",

@@ -33,6 +33,11 @@ UP = "spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp"
 THRESHOLD = "spec.triggers[0].metadata.threshold"
 WRONG = [
     pytest.param(
+        spec(triggers=[trigger(metadata={"query": " "})]),
+        "spec.triggers[0].metadata.query: is empty. Write what it asks Prometheus.",
+        id="empty query",
+    ),
+    pytest.param(
         spec(triggers=[trigger(metadata={"threshold": "0"})]),
         f"{THRESHOLD}: is 0, and must be above 0 with three decimals. Set it to what one replica can bear.",
         id="threshold of zero",
