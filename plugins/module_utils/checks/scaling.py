@@ -133,12 +133,13 @@ def _ratio(case: _Case) -> Iterator[Finding]:
             continue
         most = peak(node, _peaks(case.model), case.labels.pod, _has_ranks(case.model))
         name = node.name if isinstance(node, Aggregation) else ""
+        what = f"{name}()" if name else "the value"
         fix = "Add up what each replica has, as in sum(max by (pod) (...)), or use metricType Value with avg(...)."
         if most and not most.per_replica:
             asked = ceil(most.value * 1000 / trigger.target)
             if asked < case.scaled.max:
                 message = (
-                    f"{name}() is {most.value:g} at most, and {most.value:g} / {_number(trigger)} asks for {asked}"
+                    f"{what} is {most.value:g} at most, and {most.value:g} / {_number(trigger)} asks for {asked}"
                     f" replicas at most, whatever the size of the fleet; maxReplicaCount is {case.scaled.max}"
                 )
                 yield case.finding("ratio-trigger", f"{path}.query", message, fix)

@@ -136,6 +136,11 @@ def peak(node: Node, peaks: Mapping[str, float], pod_label: str, ranks: bool) ->
 
     ``ranks`` is whether a replica may have more than one series: as many as data parallel ranks.
     """
+    if isinstance(node, Binary):
+        left, factor = peak(node.left, peaks, pod_label, ranks), node.right
+        if left and node.operator == "*" and isinstance(factor, Number) and factor.text.isdecimal():
+            return left._replace(value=left.value * int(factor.text))
+        return left if is_zero_without(node) else None
     if not isinstance(node, Aggregation) or node.by or node.without is not None:
         return None
     if node.name in ("max", "min", "avg", "quantile"):

@@ -56,6 +56,8 @@ def test_a_share_divided_by_the_number_of_replicas() -> None:
         " whatever the size of the fleet; maxReplicaCount is 6. Add up what each replica has, as in"
         " sum(max by (pod) (...)), or use metricType Value with avg(...)."
     ]
+    (percent,) = found(trigger(f"max({KV}) * 100", "85"))
+    assert percent.message.startswith("the value is 100 at most, and 100 / 85 asks for 2 replicas")
     assert found(trigger(f"max({KV})", "0.16")) == [] == found(trigger(f"avg({KV})", "0.7", "Value"))
     assert said(found(trigger("max(pool_saturation)", "0.7"))) == [
         "warning ratio-trigger spec.triggers[0].metadata.query: max() does not grow with the fleet: if it is a"
