@@ -203,20 +203,33 @@ def _fallback(case: _Case) -> Iterator[Finding]:
         fix = "Set fallback.behavior to currentReplicasIfHigher."
         error = fallback.replicas <= scaled.min
         yield case.finding("loss-lowers", f"{path}.replicas", message, fix, error)
+
+
+def _zeros(case: _Case) -> Iterator[Finding]:
+    """Triggers for which lost metrics are 0. Another one that fails then holds the count.
+
+    The HPA lowers nothing while a metric is missing (computeReplicasForMetrics, horizontal.go, v1.35).
+    """
+    scaled = case.scaled
+    if not 0 < scaled.min < scaled.max:
+        return
+    found: list[tuple[str, str, str]] = []
+    holding = False
     for trigger, where, node in case.queries:
-        of_replicas = node and any(is_of_replica(selector.metric) for selector in selectors(node))
-        if trigger.ignore_null and of_replicas and 0 < scaled.min < scaled.max:
-            message = (
-                "is true: an empty answer is then 0 and no failure, so that no fallback starts, and lost metrics take"
-                f" {scaled.max} replicas to {scaled.min}"
-            )
-            yield case.finding("loss-lowers", f"{where}.ignoreNullValues", message, 'Set it to "false".')
-        elif node and is_zero_without(node) and of_replicas and 0 < scaled.min < scaled.max:
-            message = (
-                "ends in vector(0): lost metrics are then 0 and no failure, so that no fallback starts, and they take"
-                f" {scaled.max} replicas to {scaled.min}"
-            )
-            yield case.finding("loss-lowers", f"{where}.query", message, "Leave out the vector(0).")
+        if not node or not any(is_of_replica(selector.metric) for selector in selectors(node)):
+            continue
+        if trigger.ignore_null:
+            found.append((f"{where}.ignoreNullValues", "is true: an empty answer is", 'Set it to "false".'))
+        elif is_zero_without(node):
+            found.append((f"{where}.query", "ends in vector(0): what is lost is", "Leave out the vector(0)."))
+        else:
+            holding = True
+    then = f"and lost metrics take {scaled.max} replicas to {scaled.min}"
+    if holding:
+        then = "and only the other triggers hold the count"
+    for field, what, fix in found:
+        message = f"{what} then 0 and no failure, so that no fallback starts, {then}"
+        yield case.finding("loss-lowers", field, message, fix, error=not holding)
 
 
 def _threshold(case: _Case) -> Iterator[Finding]:
@@ -283,7 +296,7 @@ def _authentication(case: _Case) -> Iterator[Finding]:
 
 
 _CHECKS: tuple[Callable[[_Case], Iterator[Finding]], ...] = (
-    _limited, _series, _wake_up, _fallback, _scale_up, _no_effect, _authentication,
+    _limited, _series, _wake_up, _fallback, _zeros, _scale_up, _no_effect, _authentication,
 )  # fmt: skip
 
 

@@ -161,11 +161,19 @@ def test_an_empty_answer_that_counts_as_no_load() -> None:
     assert found(trigger(GATEWAY, ignoreNullValues="true")) == []
 
 
+def test_another_trigger_that_fails_holds_the_count() -> None:
+    zero, failing = trigger(f"sum({RUNNING})", ignoreNullValues="true"), trigger(f"sum({RUNNING}) + 1")
+    assert said(found(zero, failing)) == [
+        "warning loss-lowers spec.triggers[0].metadata.ignoreNullValues: is true: an empty answer is then 0 and no"
+        ' failure, so that no fallback starts, and only the other triggers hold the count. Set it to "false".'
+    ]
+
+
 @pytest.mark.parametrize("matching", ["", "on() "])
 def test_a_query_that_is_0_where_metrics_are_lost(matching: str) -> None:
     assert said(found(trigger(f"sum({RUNNING}) or {matching}vector(0)"))) == [
-        "error loss-lowers spec.triggers[0].metadata.query: ends in vector(0): lost metrics are then 0 and no failure,"
-        " so that no fallback starts, and they take 6 replicas to 2. Leave out the vector(0)."
+        "error loss-lowers spec.triggers[0].metadata.query: ends in vector(0): what is lost is then 0 and no failure,"
+        " so that no fallback starts, and lost metrics take 6 replicas to 2. Leave out the vector(0)."
     ]
     assert found(trigger(f"sum({RUNNING}) or {matching}vector(9)")) == []
     assert found(trigger(f"{GATEWAY} or {matching}vector(0)")) == []
