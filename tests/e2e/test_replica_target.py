@@ -158,7 +158,9 @@ def test_values_that_are_given_need_no_cluster(course: Course, api: Api) -> None
     [
         pytest.param({"name": "mistral"}, "ScaledObject inference/mistral: does not exist", id="name"),
         pytest.param(
-            {"what_if": {"values": {"demnd": 1}}}, "what_if.values.demnd: is the name of no trigger", id="trigger"
+            {"what_if": {"values": {"demnd": 1}}},
+            "ScaledObject inference/llama what_if.values.demnd: is the name of no trigger",
+            id="trigger",
         ),
     ],
 )
