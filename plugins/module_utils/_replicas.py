@@ -172,7 +172,7 @@ def answer(
     if capacity is not None and model is not None:
         declared, where = (
             model.scaling.concurrency,
-            f"ScaledObject {situation.scaled.namespace}/{situation.scaled.name}",
+            situation.scaled.title,
         )
         result["capacity"] = {**asdict(capacity), "declared_concurrency": declared}
         off = declared and concurrency_finding(capacity, declared, where, "scaling.concurrency")
@@ -234,7 +234,7 @@ def _gaps(scaled: ScaledObject, no_data_s: int, history: History) -> list[Findin
         return []
     minutes = f"{-(-no_data_s // 60)} of the {history.seconds // 60} min of history"
     message = f"{minutes} have no value of a trigger, so that both replays say little of them"
-    where, fix = f"ScaledObject {scaled.namespace}/{scaled.name}", "Set history.hours to what Prometheus holds."
+    where, fix = scaled.title, "Set history.hours to what Prometheus holds."
     return [Finding("metric-missing", Severity.WARNING, message, where, fix=fix)]
 
 

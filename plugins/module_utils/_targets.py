@@ -192,7 +192,7 @@ class Reader:
         ref = Ref(version, scaled.target_kind, scaled.namespace, scaled.target_name)
         reply = self.cluster.request("GET", f"{self.cluster.path(ref)}/scale")
         if reply.status == 404:
-            message, where = f"{ref} does not exist, or has no scale", f"ScaledObject {scaled.namespace}/{scaled.name}"
+            message, where = f"{ref} does not exist, or has no scale", scaled.title
             fix, field = "Correct it, or make the workload.", "spec.scaleTargetRef"
             raise InvalidInput([Finding("scale-target-missing", Severity.ERROR, message, where, field, fix)])
         if not reply.ok:
@@ -210,7 +210,7 @@ class Reader:
 
     def _reading(self, scaled: ScaledObject, trigger: Trigger) -> tuple[Reading, list[Finding]]:
         """What a trigger's source answers now, and what is wrong with that."""
-        where = f"ScaledObject {scaled.namespace}/{scaled.name}"
+        where = scaled.title
         if trigger.query is None or not self._answers(trigger):
             why = f"asks another Prometheus ({trigger.server}), which cannot be read here"
             if trigger.query is None:
@@ -273,5 +273,5 @@ def _missing(what: str, message: str, fix: str, finding_id: str = "object-missin
 
 def _incomplete(scaled: ScaledObject) -> Finding:
     message = "what its HPA remembers could not all be seen, so that a window or a policy may hold the count longer"
-    where, fix = f"ScaledObject {scaled.namespace}/{scaled.name}", "Ask again when Prometheus and events reach back."
+    where, fix = scaled.title, "Ask again when Prometheus and events reach back."
     return Finding("memory-incomplete", Severity.INFO, message, where, fix=fix)

@@ -52,7 +52,7 @@ def changed(situation: Situation, what: Mapping[str, Any], path: str = "what_if"
     scaled = _scaled(situation.scaled, wanted, path, problems)
     readings = _readings(situation, wanted.values, path, problems)
     if problems.findings:
-        where = f"ScaledObject {scaled.namespace}/{scaled.name}"
+        where = scaled.title
         raise InvalidInput([replace(finding, object=where) for finding in problems.findings])
     later = replace(situation, scaled=scaled, readings=readings)
     count = wanted.replicas

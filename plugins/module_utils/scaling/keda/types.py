@@ -119,6 +119,11 @@ class ScaledObject:
     force_active: bool = False
     created: Optional[int] = None
 
+    @property
+    def title(self) -> str:
+        """How findings call it."""
+        return f"ScaledObject {self.namespace}/{self.name}"
+
 
 class Reading(NamedTuple):
     """What the source of one trigger answered: the value of each series, or an error."""
