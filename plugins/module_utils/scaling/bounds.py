@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Optional
 
 from .decision import Bound, Limit, Situation, TriggerDecision
+from .hpa.limits import windows
 from .hpa.types import SECOND, Hpa, Outcome
 from .step import Step
 
@@ -76,11 +77,8 @@ def _window_end(situation: Situation, hpa: Hpa, proposed: int, stabilized: int) 
     down = stabilized > proposed
     if hpa.behavior is None:
         window = situation.controller.downscale_window
-    elif down:
-        own = hpa.behavior.down.window
-        window = (situation.controller.downscale_window // SECOND if own is None else own) * SECOND
     else:
-        window = (hpa.behavior.up.window or 0) * SECOND
+        window = windows(hpa.behavior, situation.controller)[down] * SECOND
     known = situation.memory.recommendations
     holding = [at for count, at in known if (count >= stabilized if down else count <= stabilized)]
     # A controller that knows nothing starts with the count that it finds (reconcileAutoscaler).

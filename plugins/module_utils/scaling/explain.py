@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Optional
 
 from .decision import Bound, Decision, Limit, Situation, TriggerDecision
+from .hpa.limits import windows
 from .hpa.types import SECOND
 from .keda.generated import to_hpa
 from .phrases import clock, joined, kept, need, number, rate, replicas, span, used
@@ -89,9 +89,8 @@ def _tolerance(situation: Situation, decision: Decision, bound: Bound) -> str:
 
 
 def _window(situation: Situation, decision: Decision, bound: Bound) -> str:
-    down, behavior = bound.after > bound.before, to_hpa(situation.scaled).behavior
-    own = behavior and (behavior.down if down else behavior.up).window
-    window = situation.controller.downscale_window // SECOND if own is None else own
+    down = bound.after > bound.before
+    window = windows(to_hpa(situation.scaled).behavior, situation.controller)[down]
     rule = f"the count {'falls' if down else 'rises'} only to the {'most' if down else 'least'} that they asked"
     rule = f"{rule} for in the last {span(window)}"
     since = None if bound.until is None else bound.until - window * SECOND
@@ -195,13 +194,6 @@ def _outlook(situation: Situation, decision: Decision) -> Iterator[str]:
         yield f"Next: {decision.next_count} at {at}, if all metrics stay as they are."
     elif not situation.scaled.pauses.everything:
         yield f"It stays {decision.desired} while all metrics stay as they are."
-    window = _longest_window(situation)
+    window = max(windows(to_hpa(situation.scaled).behavior, situation.controller))
     if not decision.complete and decision.by == "hpa" and window:
         yield f"Not known here: what the metrics asked for in the last {span(window)}, which may still hold the count."
-
-
-def _longest_window(situation: Situation) -> int:
-    behavior = to_hpa(situation.scaled).behavior
-    own: Optional[int] = behavior and behavior.down.window
-    down = situation.controller.downscale_window // SECOND if own is None else own
-    return max(down, (behavior.up.window or 0) if behavior else 0)

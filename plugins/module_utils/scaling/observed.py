@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Optional
 
 from .decision import Situation
+from .hpa.limits import windows
 from .hpa.sync import evaluate
 from .hpa.types import SECOND, Controller, Memory, Observation, ScaleEvent, TargetType
 from .keda.generated import to_hpa
@@ -143,12 +144,8 @@ def syncs(scaled: ScaledObject, controller: Controller, now: int, made: int) -> 
 
     Nothing tells when it really synced, so that what it remembers may end a sync earlier.
     """
-    spans = [controller.downscale_window // SECOND]
-    if scaled.behavior is not None:
-        down = scaled.behavior.down.window
-        spans = [scaled.behavior.up.window or 0, spans[0] if down is None else down]
-        spans += [policy.period for rules in scaled.behavior for policy in rules.policies]
-    longest = max(spans)
+    periods = [policy.period for rules in scaled.behavior or () for policy in rules.policies]
+    longest = max(*windows(scaled.behavior, controller), *periods)
     step = min(max(longest // _LOOKS, 1), PERIOD)
     return range(max(now - longest - step, made), now, step)
 

@@ -10,15 +10,24 @@ behaviour, are the same in all five. int32 wraps where upstream's does.
 from __future__ import annotations
 
 from math import ceil
+from typing import Optional
 
 from .proposals import MAX_INT32, MIN_INT32, int32
-from .types import SECOND, Behavior, Hpa, Recommendation, Rules, ScaleEvent, SelectPolicy
+from .types import SECOND, Behavior, Controller, Hpa, Recommendation, Rules, ScaleEvent, SelectPolicy
 
 #: Without a behaviour a count at most doubles, and may always reach four.
 _FACTOR, _FLOOR = 2, 4
 _WITHIN = "DesiredWithinRange"
 _Known = tuple[Recommendation, ...]
 _Events = tuple[ScaleEvent, ...]
+
+
+def windows(behavior: Optional[Behavior], controller: Controller) -> tuple[int, int]:
+    """For how long recommendations hold a count from rising, and from falling; in whole seconds."""
+    flag = controller.downscale_window // SECOND
+    if behavior is None:
+        return 0, flag
+    return behavior.up.window or 0, flag if behavior.down.window is None else behavior.down.window
 
 
 def stabilize_plainly(known: _Known, proposed: int, now: int, window: int) -> tuple[int, _Known]:
