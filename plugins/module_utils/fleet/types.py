@@ -38,6 +38,7 @@ from .fields import (
 )
 from .gpus import Gpu
 from .node_classes import NodeClass
+from .slices import Mig, Sharing
 from .versions import Versions
 
 #: Longest period of an HPA scaling policy and longest stabilisation window: k8s.io/api v0.35 autoscaling/v2.
@@ -228,6 +229,8 @@ class GpuPool:
     node_class: Optional[NodeClass] = declare(
         NamedRecord(NodeClass), "Name of an existing node class, or how one is made for this pool.", None
     )
+    mig: Optional[Mig] = declare(Record(Mig), "What its GPUs are cut into; left as it is if absent.", None)
+    sharing: Optional[Sharing] = declare(Record(Sharing), "Several pods on one GPU.", None)
     weight: Optional[int] = declare(
         integer(1, 100), "Karpenter tries pools of higher weight first, for pods that may use several.", None
     )
@@ -353,6 +356,11 @@ class LlmModel:
     )
     replicas: Replicas = declare(Record(Replicas), "How many.")
     gpus: int = declare(integer(1, 16), "GPUs of one replica.", 1)
+    slice: Optional[str] = declare(
+        Text(r"[0-9a-z.+,-]{1,40}", "a MIG profile such as 1g.10gb"),
+        "MIG profile that one replica runs on, instead of C(gpus).",
+        None,
+    )
     engine: Engine = declare(Record(Engine), "The vLLM container.", factory=Engine)
     scaling: Scaling = declare(Record(Scaling), "Needed with C(replicas.min) and C(replicas.max).", factory=Scaling)
     lifecycle: Lifecycle = declare(Record(Lifecycle), "Durations that probes and grace follow.", factory=Lifecycle)
