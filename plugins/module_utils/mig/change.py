@@ -60,7 +60,8 @@ class Record:
     """What a change has to know of the time before it. Times are RFC 3339 in UTC.
 
     ``former`` is the target to go back to: ``config`` None where the node had no label, ``resources`` as they were
-    allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for ``reason``.
+    allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for
+    ``reason``.
     """
 
     phase: Phase
@@ -80,8 +81,8 @@ class Record:
 class Options:
     """How a change is made; durations in seconds.
 
-    ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before it
-    is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
+    ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
+    it is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK

@@ -3,16 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which slices a GPU can be cut into, and where on it they may start.
 
-Names and counts: NVIDIA MIG user guide, "Supported MIG profiles", and assets/state-mig-manager/0400_configmap.yaml of GPU
-Operator v26.7.0, which also has the PCI device ids. Placements are in memory slices, as nvmlGpuInstancePlacement_t has
-them; those of RTX PRO 6000 are from one published listing. Names depend on the driver: what a node reports wins.
+Names and counts: NVIDIA MIG user guide, "Supported MIG profiles", and assets/state-mig-manager/0400_configmap.yaml of
+GPU Operator v26.7.0, which also has the PCI device ids. Placements are in memory slices, as nvmlGpuInstancePlacement_t
+has them; those of RTX PRO 6000 are from one published listing. Names depend on the driver: what a node reports wins.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Optional
+
+from ..fleet.gpus import Gpu
 
 #: Grammar of go-nvlib v0.10 (pkg/nvlib/device/mig_profile.go): compute slices, GPU slices, memory, attributes.
 _PROFILE = re.compile(r"(?:(\d+)c\.)?(\d+)g\.(\d+)gb((?:[+-][a-z.]+(?:,[a-z.]+)*)*)", re.ASCII)
@@ -28,8 +31,14 @@ class Profile(NamedTuple):
 
     @property
     def resource(self) -> str:
-        """Name of its resource with the strategy mixed (k8s-device-plugin v0.20.0)."""
-        return f"nvidia.com/mig-{self.name.replace('+', '.')}"
+        """Name of its resource with the strategy mixed."""
+        return resource_of(self.name)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What a process may allocate on it, at least: names are in GB of 10^9 bytes, rounded up, and the driver keeps
+        some. In listings of NVIDIA's user guide it is 0.96 of that (1g.12gb of H100 NVL) to 1.06 (3g.20gb of A100)."""
+        return int(int(re.findall(r"([0-9]+)gb", self.name)[0]) * 10**9 * 0.95)
 
     @property
     def compute(self) -> int:
@@ -39,15 +48,37 @@ class Profile(NamedTuple):
 
 @dataclass(frozen=True)
 class MigGpu:
-    """A GPU model that can be cut; ``device_ids`` are its PCI device ids as lspci prints them, vendor 10DE."""
+    """A GPU model that can be cut.
 
-    name: str
+    ``products`` are its names as GFD v0.20 labels them, ``device_ids`` its PCI device ids as lspci prints them, vendor
+    10DE. ``renamed`` has names of profiles that another driver writes otherwise, and how.
+    """
+
+    gpu: Gpu
+    products: tuple[str, ...]
     device_ids: tuple[str, ...]
     profiles: tuple[Profile, ...]
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """How a pool declares it."""
+        return self.gpu.value
 
     def profile(self, name: str) -> Profile:
         """The profile of that name. Raises KeyError."""
         return {profile.name: profile for profile in self.profiles}[name]
+
+    def speaking(self, names: Collection[str]) -> MigGpu:
+        """The GPU with its profiles called as in these names, where drivers differ."""
+        other = {old: new for old, new in self.renamed if new in names}
+        profiles = tuple(profile._replace(name=other.get(profile.name, profile.name)) for profile in self.profiles)
+        return replace(self, profiles=profiles)
+
+
+def resource_of(profile: str) -> str:
+    """Name of the resource of a profile with the strategy mixed (k8s-device-plugin v0.20.0)."""
+    return f"nvidia.com/mig-{profile.replace('+', '.')}"
 
 
 def refusal(name: str) -> str:
@@ -93,19 +124,61 @@ _RTX_PRO_6000 = (
     Profile("4g.96gb", 12, (0,), 1),
     Profile("4g.96gb+gfx", 12, (0,), 1),
 )
+#: Table of GPU Operator v26.7.0, which has both, and NVIDIA/mig-parted#227.
+_GB200_RENAMED = (
+    ("1g.23gb", "1g.24gb"),
+    ("1g.23gb+me", "1g.24gb+me"),
+    ("3g.93gb", "3g.95gb"),
+    ("4g.93gb", "4g.95gb"),
+    ("7g.186gb", "7g.189gb"),
+)
 
 MIG_GPUS: tuple[MigGpu, ...] = (
-    MigGpu("A30", ("20B7",), _A30),
-    MigGpu("A100 40GB", ("20B0", "20B1", "20F1", "20F6"), _eight(5, 10, 20, 40)),
-    MigGpu("A100 80GB", ("20B2", "20B5", "20F3", "20F5"), _eight(10, 20, 40, 80)),
-    MigGpu("H100 80GB", ("2330", "2331", "2322", "2324"), _eight(10, 20, 40, 80)),
-    MigGpu("H100 NVL 94GB", ("2321", "233A"), _eight(12, 24, 47, 94)),
-    MigGpu("H100 96GB", ("2342", "233D", "20B6", "2329"), _eight(12, 24, 48, 96)),
-    MigGpu("H200 141GB", ("2335", "233B"), _eight(18, 35, 71, 141)),
-    MigGpu("GH200 144GB", ("2348",), _eight(18, 36, 72, 144)),
-    MigGpu("B200 180GB", ("2901",), _eight(23, 45, 90, 180)),
-    MigGpu("GB200 186GB", ("2941",), _eight(23, 47, 93, 186)),
-    MigGpu("B300 269GB", ("3182",), _eight(34, 67, 135, 269)),
-    MigGpu("GB300 278GB", ("31C2",), _eight(35, 70, 139, 278)),
-    MigGpu("RTX PRO 6000 96GB", ("2BB5",), _RTX_PRO_6000),
+    MigGpu(Gpu.A30_24GB, ("A30",), ("20B7",), _A30),
+    MigGpu(
+        Gpu.A100_40GB,
+        ("A100-SXM4-40GB", "A100-PCIE-40GB", "A800-SXM4-40GB", "A800-40GB-PCIe", "A800-40GB-Active"),
+        ("20B0", "20B1", "20F1", "20F6"),
+        _eight(5, 10, 20, 40),
+    ),
+    MigGpu(
+        Gpu.A100_80GB,
+        ("A100-SXM4-80GB", "A100-80GB-PCIe", "A800-SXM4-80GB", "A800-80GB-PCIe"),
+        ("20B2", "20B5", "20F3", "20F5"),
+        _eight(10, 20, 40, 80),
+    ),
+    MigGpu(
+        Gpu.H100_80GB,
+        ("H100-80GB-HBM3", "H100-PCIe", "H800", "H800-PCIe"),
+        ("2330", "2331", "2322", "2324"),
+        _eight(10, 20, 40, 80),
+    ),
+    MigGpu(Gpu.H100_94GB, ("H100-NVL", "H800-NVL"), ("2321", "233A"), _eight(12, 24, 47, 94)),
+    MigGpu(
+        Gpu.H100_96GB,
+        ("H100-96GB-HBM3", "GH200-480GB", "GH200-120GB", "H20"),
+        ("2342", "233D", "20B6", "2329"),
+        _eight(12, 24, 48, 96),
+    ),
+    MigGpu(Gpu.H200_141GB, ("H200", "H200-NVL"), ("2335", "233B"), _eight(18, 35, 71, 141)),
+    MigGpu(Gpu.GH200_144GB, ("GH200-144G-HBM3e",), ("2348",), _eight(18, 36, 72, 144)),
+    MigGpu(Gpu.B200_180GB, ("B200",), ("2901",), _eight(23, 45, 90, 180)),
+    MigGpu(Gpu.GB200_186GB, ("GB200",), ("2941",), _eight(23, 47, 93, 186), _GB200_RENAMED),
+    MigGpu(Gpu.B300_269GB, ("B300-SXM6-AC",), ("3182",), _eight(34, 67, 135, 269)),
+    MigGpu(Gpu.GB300_278GB, ("GB300",), ("31C2",), _eight(35, 70, 139, 278)),
+    MigGpu(Gpu.RTX_PRO_6000_96GB, ("RTX-PRO-6000-Blackwell-Server-Edition",), ("2BB5",), _RTX_PRO_6000),
 )
+
+
+def mig_gpu_of(gpu: Gpu) -> Optional[MigGpu]:
+    """A declared GPU as MIG knows it; None where it cannot be cut."""
+    return next((entry for entry in MIG_GPUS if entry.gpu is gpu), None)
+
+
+def gpu_of_product(label: str) -> Optional[MigGpu]:
+    """The GPU of a node by its label nvidia.com/gpu.product; None for one that is not known to be cuttable.
+
+    GFD v0.20 appends ``-SHARED`` where GPUs are shared and, with the strategy single, ``-MIG-<profile>``.
+    """
+    product = re.sub(r"^NVIDIA-|-MIG-.*$|-SHARED$", "", label)
+    return next((entry for entry in MIG_GPUS if product in entry.products), None)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.mig.geometry import addable, maximal, nearest, place
 from ansible_collections.gpufleet.llm.plugins.module_utils.mig.profiles import MIG_GPUS, MigGpu, refusal
 
 BY_NAME = {gpu.name: gpu for gpu in MIG_GPUS}
-H100 = BY_NAME["H100 80GB"]
+H100 = BY_NAME["h100-80gb"]
 
 
 @pytest.fixture(params=MIG_GPUS, ids=lambda gpu: gpu.name)
@@ -77,7 +78,7 @@ def test_plain_maximal_layouts_of_eight_slices() -> None:
     plain = [profile for profile in H100.profiles if profile.name not in ("1g.10gb+me", "1g.20gb")]
     layouts = {
         "+".join(f"{count}x{name.partition('g')[0]}" for name, count in layout.items())
-        for layout in maximal(MigGpu("plain", (), tuple(plain)))
+        for layout in maximal(replace(H100, profiles=tuple(plain)))
     }
     assert layouts == {
         "7x1", "5x1+1x2", "3x1+2x2", "1x1+3x2", "4x1+1x3", "2x1+1x2+1x3", "2x2+1x3", "2x3", "3x1+1x4", "1x1+1x2+1x4",
