@@ -177,19 +177,20 @@ def _by_name(name: str, gpu: MigGpu, path: str, problems: Problems) -> Slices:
 
 def _unknown(word: str, gpu: MigGpu, known: list[str]) -> tuple[str, str]:
     """Why a profile, or a name of slices, cannot be had on a GPU, and what to do."""
+    fix = nearest_word(word, known)
     profile = word[len("all-") :] if word.startswith("all-") else word
+    others = [other.name for other in MIG_GPUS if other.gpu is not gpu.gpu and word in _words(other)]
     reason = refusal(profile)
-    if reason and (word == profile or profile[:1].isdigit()):
-        return f"{word!r} {reason}", nearest_word(word, known)
-    of_others = [other.name for other in MIG_GPUS if other.gpu is not gpu.gpu and word in _words(other)]
-    others = f", but of {', '.join(of_others)}" if of_others else ""
-    return f"{word!r} is no {'layout' if word != profile else 'profile'} of {gpu.name}{others}", nearest_word(
-        word, known
-    )
+    if reason and not others and (word == profile or profile[:1].isdigit()):
+        return f"{word!r} {reason}", fix
+    kind = "profile" if word == profile else "layout"
+    return f"{word!r} is no {kind} of {gpu.name}{', but of ' if others else ''}{', '.join(others)}", fix
 
 
 def _words(gpu: MigGpu) -> set[str]:
-    return {*named(gpu), *(profile.name for profile in gpu.profiles)}
+    """All names of profiles and layouts that a GPU has with any driver."""
+    profiles = {profile.name for profile in gpu.profiles} | {new for _dummy, new in gpu.renamed}
+    return {*named(gpu), *profiles, *map(_all, profiles)}
 
 
 def _all(profile: str) -> str:
