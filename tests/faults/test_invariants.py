@@ -32,8 +32,10 @@ def _pod(name: str = "a", **more: Any) -> Json:
     return {"metadata": meta, "spec": spec, "status": more.get("status", {"phase": "Running"})}
 
 
-def _node(name: str = NODE, cordoned: bool = False, labels: Json | None = None, **annotations: str) -> Json:
-    meta = {"name": name, "labels": labels or {}, "annotations": annotations}
+def _node(
+    annotations: Json | None = None, name: str = NODE, cordoned: bool = False, labels: Json | None = None
+) -> Json:
+    meta = {"name": name, "labels": labels or {}, "annotations": annotations or {}}
     return {"metadata": meta, "spec": {"unschedulable": True} if cordoned else {}}
 
 
@@ -85,7 +87,8 @@ def test_which_pods_hold_a_gpu(pod: Json, holds: bool) -> None:
 
 @pytest.mark.parametrize(("allowed", "wrong"), [(1, 1), (2, 0)])
 def test_more_nodes_than_allowed_are_seen(allowed: int, wrong: int) -> None:
-    states = [_node("a", **{RECORD: "{}"}), _node("b", labels={"nvidia.com/mig.config.state": "pending"}), _node("a")]
+    pending = {"nvidia.com/mig.config.state": "pending"}
+    states = [_node({RECORD: "{}"}, "a"), _node(name="b", labels=pending), _node(name="a")]
     course = Course([], [Event(at, "MODIFIED", node) for at, node in enumerate(states)], [])
     assert len(invariants.too_many_at_once(course, [{"a", "b"}], allowed)) == wrong
     assert invariants.too_many_at_once(course, [{"a"}, {"b"}], 1) == []
@@ -96,10 +99,10 @@ def test_more_nodes_than_allowed_are_seen(allowed: int, wrong: int) -> None:
     [
         (_node(), _node(), 0),
         (_node(), _node(cordoned=True), 1),
-        (_node(), _node(cordoned=True, **{RECORD: "{}"}), 0),
+        (_node(), _node({RECORD: "{}"}, cordoned=True), 0),
         (_node(cordoned=True), _node(), 1),
-        (_node(), _node(**{DO_NOT_DISRUPT: "true"}), 1),
-        (_node(**{DO_NOT_DISRUPT: "true"}), _node(), 1),
+        (_node(), _node({DO_NOT_DISRUPT: "true"}), 1),
+        (_node({DO_NOT_DISRUPT: "true"}), _node(), 1),
     ],
     ids=["same", "cordoned", "recorded", "uncordoned", "protected", "unprotected"],
 )
@@ -126,5 +129,6 @@ def test_a_failure_says_what_and_how_to_go_on() -> None:
     good = {"msg": "Node gpu-0: it is held. Do it.", "findings": [finding]}
     assert invariants.ill_said(good) == []
     assert invariants.ill_said({**good, "msg": "gpufleet_pools[0].mig.layout: {} is none. Do it."}) == []
-    for wrong in ({"msg": "it failed"}, {"msg": ""}, {"findings": []}, {"findings": [{**finding, "fix": ""}]}):
+    wrongs: list[Json] = [{"msg": "it failed"}, {"msg": ""}, {"findings": []}, {"findings": [{**finding, "fix": ""}]}]
+    for wrong in wrongs:
         assert invariants.ill_said({**good, **wrong}), wrong
