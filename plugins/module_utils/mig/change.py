@@ -27,7 +27,7 @@ Json = Mapping[str, Any]
 
 
 class Phase(str, Enum):
-    """How far a change is. A record holds the last one that wrote, FENCE, RELABEL or HELD; the rest is seen on the node."""
+    """How far a change is; a record holds the last one that wrote: FENCE, RELABEL or HELD. The rest is seen."""
 
     PREFLIGHT = "preflight"
     FENCE = "fence"
@@ -60,8 +60,8 @@ class Record:
     """What a change has to know of the time before it. Times are RFC 3339 in UTC.
 
     ``former`` is the target to go back to: ``config`` None where the node had no label, ``resources`` as they were
-    allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for ``reason``,
-    which is also why a held node is held.
+    allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for
+    ``reason``, which is also why a held node is held.
     """
 
     phase: Phase
@@ -81,8 +81,8 @@ class Record:
 class Options:
     """How a change is made; durations in seconds.
 
-    ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before it
-    is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
+    ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
+    it is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
     ``operator_namespace`` is where the GPU Operator runs its pods.
     """
 
@@ -152,7 +152,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class PatchNode:
-    """Merge-patch the node, with the resourceVersion that was seen. ``finish``: the change has ended with this write."""
+    """Merge-patch the node, with the resourceVersion that was seen. With ``finish`` the change ends in this write."""
 
     patch: Json
     why: str
