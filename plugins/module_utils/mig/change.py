@@ -27,7 +27,7 @@ Json = Mapping[str, Any]
 
 
 class Phase(str, Enum):
-    """How far a change is. A record holds the last one that wrote, FENCE, RELABEL or HELD; the rest is seen on the node."""
+    """How far a change is; a record holds the last one that wrote: FENCE, RELABEL or HELD. The rest is seen."""
 
     PREFLIGHT = "preflight"
     FENCE = "fence"
@@ -152,7 +152,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class PatchNode:
-    """Merge-patch the node, with the resourceVersion that was seen. ``finish``: the change has ended with this write."""
+    """Merge-patch the node, with the resourceVersion that was seen. With ``finish`` the change ends in this write."""
 
     patch: Json
     why: str
