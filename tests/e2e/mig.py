@@ -105,7 +105,7 @@ def running_on(api: Api, name: str, namespace: str, count: int) -> None:
 
     def ready() -> bool:
         pods = pods_on(api, name, namespace)
-        return len(pods) == count == sum(pod["status"].get("phase") == "Running" for pod in pods)
+        return [pod["status"].get("phase") for pod in pods] == ["Running"] * count
 
     until(ready, 60, f"{count} pods of {namespace} run on {name}")
 

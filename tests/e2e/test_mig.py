@@ -73,7 +73,9 @@ def nodes(empty_bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) ->
         mig.node(api, name, PAIR)
     mig.up(api, (SERVING, mig.SPARE, CORDONED, *TWO))
     api.patch(f"{mig.NODES}/{CORDONED}", {"metadata": {"annotations": {**FOREIGN, DO_NOT_DISRUPT: "true"}}})
-    fleet.apply(components=("mig",))
+    serving.having("gpufleet_pools", [mig.pool(name) for name in (SERVING, CORDONED, PAIR)]).having(
+        "gpufleet_models", []
+    ).apply(components=("mig",))
     return fleet
 
 
