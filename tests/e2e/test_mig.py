@@ -201,7 +201,7 @@ class Refused:
 
 @pytest.fixture(scope="module")
 def refused(nodes: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Refused:
-    mig.node(api, "wrong-product", gpu_product="NVIDIA-A100-SXM4-40GB")
+    mig.node(api, "wrong-product", knobs={"gpu-product": "NVIDIA-A100-SXM4-40GB"})
     mig.node(api, "bottlerocket")
     mig.up(api, ("wrong-product", "bottlerocket"))
     info = {"status": {"nodeInfo": {"osImage": "Bottlerocket OS 1.44.0 (aws-k8s-1.35-nvidia)"}}}

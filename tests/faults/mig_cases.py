@@ -75,7 +75,6 @@ class Case:
     knobs: Mapping[str, str] = field(default_factory=dict)
     items: Sequence[Json] = ()
     pod: Mapping[str, Any] = field(default_factory=dict)
-    cluster: Mapping[str, str] = field(default_factory=dict)
     user: str = "converge"
     rules: Callable[[Where], Sequence[Rule]] = _no_rules
     arrange: Callable[[Where], None] = _nothing

@@ -75,7 +75,7 @@ def met(empty_bed: Bed, api: Api, audit: AuditLog, tmp_path_factory: pytest.Temp
 def _settle(api: Api, bed: Bed, folder: Path) -> None:
     """Every node with its pods, then a spare one that they may move to."""
     for name, case in CATALOGUE.items():
-        mig.node(api, name, **case.knobs)
+        mig.node(api, name, knobs=case.knobs)
         mig.create(api, name, mig.workload(APP, PODS, name, **case.pod), *case.items)
     for name in CATALOGUE:
         mig.running_on(api, name, name, PODS)
@@ -92,8 +92,7 @@ def _disturbed(stack: ExitStack, where: Where, case: Case, folder: Path) -> Json
     proxy = stack.enter_context(fault_proxy(where.bed.kubeconfigs[case.user], own))
     for rule in case.rules(where):
         proxy.add(rule)
-    login = {"auth": {"kubeconfig": str(proxy.kubeconfig)}}
-    return {**mig.variables(where.bed, mig.pool(where.name), **login, **case.cluster), "options": case.options}
+    return {**mig.variables(where.bed, mig.pool(where.name), kubeconfig=str(proxy.kubeconfig)), "options": case.options}
 
 
 def _nodes(api: Api) -> dict[str, Json]:
