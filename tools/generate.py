@@ -151,6 +151,45 @@ ROLES: dict[str, dict[str, Any]] = {
         "wait": "5m",
         "uninstall": {"wait": "30m", "shared": INSTALLED, "definitions": True},
     },
+    "mig": {
+        "title": "MIG layouts of GPU nodes, changed as a transaction",
+        "options": {
+            "force_conflicts": APPLY_OPTIONS["force_conflicts"],
+            "pool": {"type": "str", "description": "Change this pool only; all that declare C(mig) if empty."},
+            "selector": {"type": "str", "description": "Change only nodes with these labels, such as C(rack=r1)."},
+            "max_unavailable": {
+                "type": "int",
+                "default": 0,
+                "description": "Most nodes of a pool that are changed at once; 0 is what the pool declares.",
+            },
+            "on_failure": {
+                "type": "str",
+                "choices": ["rollback", "hold"],
+                "default": "rollback",
+                "description": "What becomes of a node that could not be changed: its former layout, "
+                "or cordoned as it is.",
+            },
+            "allow_unmanaged": {
+                "type": "bool",
+                "default": False,
+                "description": "Evict pods that nothing makes again.",
+            },
+            "allow_empty_dir": {
+                "type": "bool",
+                "default": False,
+                "description": "Evict pods that lose data in an emptyDir.",
+            },
+            **{
+                name: {"type": "str", "default": default, "description": text}
+                for name, default, text in (
+                    ("idle_timeout", "1m", "How long a replica may finish its requests before it is evicted."),
+                    ("drain_timeout", "15m", "How long all GPU pods of a node may take to be gone."),
+                    ("geometry_timeout", "40m", "How long mig-manager may take, with a reboot."),
+                    ("timeout", "4h", "How long all nodes of a pool may take."),
+                )
+            },
+        },
+    },
     "vllm": {"title": "Models served by vLLM", "wait": "30m", "uninstall": {"wait": "30m"}},
     "keda": {
         "title": "Replica counts that follow the demand",
