@@ -166,18 +166,14 @@ ROLES: dict[str, dict[str, Any]] = {
                 "type": "str",
                 "choices": ["rollback", "hold"],
                 "default": "rollback",
-                "description": "What becomes of a node that could not be changed: its former layout, "
-                "or cordoned as it is.",
+                "description": "A node that could not be changed goes back to its former layout, or is held cordoned.",
             },
-            "allow_unmanaged": {
-                "type": "bool",
-                "default": False,
-                "description": "Evict pods that nothing makes again.",
-            },
-            "allow_empty_dir": {
-                "type": "bool",
-                "default": False,
-                "description": "Evict pods that lose data in an emptyDir.",
+            **{
+                name: {"type": "bool", "default": False, "description": text}
+                for name, text in (
+                    ("allow_unmanaged", "Evict pods that nothing makes again."),
+                    ("allow_empty_dir", "Evict pods that lose data in an emptyDir."),
+                )
             },
             **{
                 name: {"type": "str", "default": default, "description": text}

@@ -29,7 +29,7 @@ ABOUT: dict[str, list[str]] = {
     "mig": [
         "Applies the ConfigMap of MIG layouts, and changes the nodes of pools with a node selector, some at a time.",
         "A node is cordoned, drained, cut, checked and given back; or taken back to what it was.",
-        "Nodes that Karpenter buys are born with their layout, and replaced for another one. `--check --diff` shows all.",
+        "Nodes that Karpenter buys are born with their layout, and replaced for another one.",
     ],
     "vllm": [
         "Applies a Deployment, a Service and a PodDisruptionBudget for each model.",
