@@ -83,8 +83,7 @@ ROLES: dict[str, dict[str, Any]] = {
             "components": {
                 "type": "list",
                 "elements": "str",
-                "default": ["karpenter", "vllm", "keda"],
-                "description": "Components that the run will apply.",
+                "description": "Components that the run will apply; by default what site.yml has to apply.",
             },
             "installs": {
                 "type": "list",
