@@ -184,6 +184,7 @@ ROLES: dict[str, dict[str, Any]] = {
                 )
             },
         },
+        "uninstall": {"wait": "5m"},
     },
     "vllm": {"title": "Models served by vLLM", "wait": "30m", "uninstall": {"wait": "30m"}},
     "keda": {
