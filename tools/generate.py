@@ -83,8 +83,7 @@ ROLES: dict[str, dict[str, Any]] = {
             "components": {
                 "type": "list",
                 "elements": "str",
-                "default": ["karpenter", "vllm", "keda"],
-                "description": "Components that the run will apply.",
+                "description": "Components that the run will apply; by default what site.yml has to apply.",
             },
             "installs": {
                 "type": "list",
@@ -150,6 +149,42 @@ ROLES: dict[str, dict[str, Any]] = {
         },
         "wait": "5m",
         "uninstall": {"wait": "30m", "shared": INSTALLED, "definitions": True},
+    },
+    "mig": {
+        "title": "MIG layouts of GPU nodes, changed as a transaction",
+        "options": {
+            "force_conflicts": APPLY_OPTIONS["force_conflicts"],
+            "pool": {"type": "str", "description": "Change this pool only; all that declare C(mig) if empty."},
+            "selector": {"type": "str", "description": "Change only nodes with these labels, such as C(rack=r1)."},
+            "max_unavailable": {
+                "type": "int",
+                "default": 0,
+                "description": "Most nodes of a pool that are changed at once; 0 is what the pool declares.",
+            },
+            "on_failure": {
+                "type": "str",
+                "choices": ["rollback", "hold"],
+                "default": "rollback",
+                "description": "A node that could not be changed goes back to its former layout, or is held cordoned.",
+            },
+            **{
+                name: {"type": "bool", "default": False, "description": text}
+                for name, text in (
+                    ("allow_unmanaged", "Evict pods that nothing makes again."),
+                    ("allow_empty_dir", "Evict pods that lose data in an emptyDir."),
+                )
+            },
+            **{
+                name: {"type": "str", "default": default, "description": text}
+                for name, default, text in (
+                    ("idle_timeout", "1m", "How long a replica may finish its requests before it is evicted."),
+                    ("drain_timeout", "15m", "How long all GPU pods of a node may take to be gone."),
+                    ("geometry_timeout", "40m", "How long mig-manager may take, with a reboot."),
+                    ("timeout", "4h", "How long all nodes of a pool may take."),
+                )
+            },
+        },
+        "uninstall": {"wait": "5m"},
     },
     "vllm": {"title": "Models served by vLLM", "wait": "30m", "uninstall": {"wait": "30m"}},
     "keda": {

@@ -37,12 +37,20 @@ def pool(name: str, layout: Any = None, **mig: Any) -> Json:
     return {"name": name, **selected, "mig": {"layout": SLICES if layout is None else layout, **mig}}
 
 
-def node(api: Api, name: str, pool: str = "", cordoned: bool = False, gpus: int = GPUS, **annotations: str) -> None:
-    """A node with GPUs. ``annotations`` are knobs of gpu_operands, with ``_`` for ``-``."""
+def node(
+    api: Api,
+    name: str,
+    pool: str = "",
+    *,
+    cordoned: bool = False,
+    gpus: int = GPUS,
+    knobs: Mapping[str, str] | None = None,
+) -> None:
+    """A node with GPUs, of a pool of its own name if none is given. ``knobs`` are those of gpu_operands."""
     capacity = {"cpu": "1000", "memory": "4Ti", "pods": "1000", GPU: str(gpus)}
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **ANY, POOL_LABEL: pool or name}
-    knobs = {f"testbed.gpufleet.io/{knob.replace('_', '-')}": value for knob, value in annotations.items()}
-    meta = {"name": name, "labels": labels, "annotations": knobs}
+    annotations = {f"testbed.gpufleet.io/{knob}": value for knob, value in (knobs or {}).items()}
+    meta = {"name": name, "labels": labels, "annotations": annotations}
     spec = {"unschedulable": True} if cordoned else {}
     status = {"capacity": capacity, "allocatable": capacity}
     api.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec, "status": status})
@@ -105,7 +113,7 @@ def running_on(api: Api, name: str, namespace: str, count: int) -> None:
 
     def ready() -> bool:
         pods = pods_on(api, name, namespace)
-        return len(pods) == count == sum(pod["status"].get("phase") == "Running" for pod in pods)
+        return [pod["status"].get("phase") for pod in pods] == ["Running"] * count
 
     until(ready, 60, f"{count} pods of {namespace} run on {name}")
 
@@ -136,11 +144,11 @@ def allocatable(item: Json) -> dict[str, str]:
     return {key: value for key, value in found.items() if key.startswith("nvidia.com/") and value != "0"}
 
 
-def variables(bed: Bed, *pools: Json, user: str = "converge", **cluster: Any) -> Json:
+def variables(bed: Bed, *pools: Json, kubeconfig: str = "") -> Json:
     """The variables of one host with these pools and no model."""
     declared = declaration.variables(bed, pools=list(pools))
-    login = {"auth": {"kubeconfig": bed.kubeconfigs[user]}}
-    return {**declared, "gpufleet_cluster": {**declared["gpufleet_cluster"], **login, **cluster}, "gpufleet_models": []}
+    login = {"auth": {"kubeconfig": kubeconfig or bed.kubeconfigs["converge"]}}
+    return {**declared, "gpufleet_cluster": {**declared["gpufleet_cluster"], **login}, "gpufleet_models": []}
 
 
 def change(pool: str = "{{ gpufleet_pools[0].name }}", **options: Any) -> Json:

@@ -73,7 +73,9 @@ def nodes(empty_bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) ->
         mig.node(api, name, PAIR)
     mig.up(api, (SERVING, mig.SPARE, CORDONED, *TWO))
     api.patch(f"{mig.NODES}/{CORDONED}", {"metadata": {"annotations": {**FOREIGN, DO_NOT_DISRUPT: "true"}}})
-    fleet.apply(components=("mig",))
+    serving.having("gpufleet_pools", [mig.pool(name) for name in (SERVING, CORDONED, PAIR)]).having(
+        "gpufleet_models", []
+    ).apply(components=("mig",))
     return fleet
 
 
@@ -199,7 +201,7 @@ class Refused:
 
 @pytest.fixture(scope="module")
 def refused(nodes: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Refused:
-    mig.node(api, "wrong-product", gpu_product="NVIDIA-A100-SXM4-40GB")
+    mig.node(api, "wrong-product", knobs={"gpu-product": "NVIDIA-A100-SXM4-40GB"})
     mig.node(api, "bottlerocket")
     mig.up(api, ("wrong-product", "bottlerocket"))
     info = {"status": {"nodeInfo": {"osImage": "Bottlerocket OS 1.44.0 (aws-k8s-1.35-nvidia)"}}}

@@ -98,7 +98,7 @@ def left_behind(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[s
     for name, node in after.items():
         if name not in before or RECORD in _annotations(node):
             continue
-        then, now = _fence(before[name]), _fence(node)
+        then, now = fence(before[name]), fence(node)
         if then != now:
             found.append(f"{name}: (cordoned, {DO_NOT_DISRUPT}) was {then} and is {now}")
     return found
@@ -146,7 +146,8 @@ def _is_disrupted(node: Json) -> bool:
     return RECORD in _annotations(node) or state in ("pending", "rebooting")
 
 
-def _fence(node: Json) -> tuple[bool, str | None]:
+def fence(node: Json) -> tuple[bool, str | None]:
+    """Whether a node is cordoned, and how it is protected from Karpenter."""
     return bool(node["spec"].get("unschedulable")), _annotations(node).get(DO_NOT_DISRUPT)
 
 
