@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A change driven to its end against a model of mig-manager, under its traps, kills and changes of mind.
 
-That no label is written while a pod holds a GPU, that the record keeps what was before, and that a node without a record
-is as it was found, is asserted in the model at every write.
+At every write the model asserts that no label is written while a pod holds a GPU, that the record keeps what was
+before, and that a node without a record is as it was found.
 """
 
 from __future__ import annotations
