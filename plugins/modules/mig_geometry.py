@@ -148,12 +148,14 @@ findings:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._mig import Driver, Memory, task_of
+from ..module_utils._cluster import Cluster
+from ..module_utils._mig import Driver, Memory, Task, task_of
 from ..module_utils._mig_check import Check
-from ..module_utils._mig_plan import planned
+from ..module_utils._mig_plan import findings_of, plans, result
 from ..module_utils._module import FLEET_OPTIONS, connect, fail, fleet_of, report, run
-from ..module_utils.errors import GpufleetError
-from ..module_utils.findings import Verdict
+from ..module_utils.errors import GpufleetError, PreflightError
+from ..module_utils.findings import Verdict, verdict_of
+from ..module_utils.fleet.types import Fleet
 
 #: A step ends before a person misses its progress line.
 _STEP_S = 8
@@ -175,6 +177,17 @@ OPTIONS = {
 }
 
 
+def predict(module: AnsibleModule, cluster: Cluster, fleet: Fleet, task: Task, check: Check) -> dict[str, object]:
+    """What a run would do."""
+    planned = plans(cluster, fleet, task, check)
+    findings, told = findings_of(planned, check), result(task, planned)
+    if verdict_of(findings) is Verdict.BROKEN:
+        message = told.pop("msg")
+        fail(module, PreflightError(findings), done={"changed": False, "progress": message, **told})
+    verdict = {"done": True, "verdict": Verdict.READY.value, "progress": told["msg"]}
+    return {"changed": bool(told["diff"]), **verdict, **told, "findings": report(module, findings)}
+
+
 def mig_geometry(module: AnsibleModule) -> dict[str, object]:
     """Take at most one step, and say how far it is."""
     fleet = fleet_of(module)
@@ -183,7 +196,7 @@ def mig_geometry(module: AnsibleModule) -> dict[str, object]:
     cluster = connect(fleet, timeout_s=_CALL_S, patience_s=_CALL_S)
     check = Check(cluster, fleet, task.pool)
     if module.check_mode:
-        return {**planned(module, cluster, fleet, task, check), "next": 0, "timeout_s": timeout_s, "patience_s": 0}
+        return predict(module, cluster, fleet, task, check)
     driver = Driver(cluster, fleet, task, Memory(**module.params["carried"]), check)
     try:
         driver.step(min(_STEP_S, timeout_s), last=timeout_s <= _STEP_S)
