@@ -119,7 +119,9 @@ def test_what_a_node_offers(layout: Any, amounts: dict[str, int]) -> None:
 def test_names_of_both_drivers_are_accepted() -> None:
     for name, slices in (("3g.93gb", 2), ("3g.95gb", 2), ("1g.24gb+me", 1)):
         assert offered({name: slices}, Gpu.GB200_186GB, 4) == {"nvidia.com/gpu": 4 * slices}
-    assert "is no profile of gb200-186gb" in refused({"3g.93gb": 1, "3g.95gb": 1}, Gpu.GB200_186GB, 4)
+    assert refused({"3g.93gb": 1, "3g.95gb": 1}, Gpu.GB200_186GB, 4) == (
+        "mig.layout.3g.93gb: '3g.93gb' is what another driver calls 3g.95gb. Use the names of one driver."
+    )
 
 
 @pytest.mark.parametrize(
