@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any, Optional, Union
 
@@ -83,7 +84,8 @@ class Options:
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
     it is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
-    ``operator_namespace`` is where the GPU Operator runs its pods.
+    ``operator_namespace`` is where the GPU Operator runs its pods. ``began`` is when this run began, by the clock of
+    the API server: what an earlier run left has its time once more from then.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK
@@ -94,6 +96,7 @@ class Options:
     allow_unmanaged: bool = False
     allow_empty_dir: bool = False
     operator_namespace: str = "gpu-operator"
+    began: Optional[datetime] = None
 
 
 @dataclass(frozen=True)

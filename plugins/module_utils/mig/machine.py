@@ -133,23 +133,23 @@ class _Change:
         hindered = tuple(obstacles(self._pods, self._options))
         if hindered:
             return self._undrained(record, hindered, "pods with GPUs that must not be evicted are on it")
-        age, waits = self._age(record.phase_at), unfit(self._node)
+        spent, waits = self._spent(record), unfit(self._node)
         closed = self._node["spec"].get("unschedulable") and self._annotation(DO_NOT_DISRUPT) == "true"
-        if age >= self._options.drain_s and (self._pods or waits or not closed):
+        if spent >= self._options.drain_s and (self._pods or waits or not closed):
             return self._undrained(record, *self._overdue(waits))
         if not closed:
             return Decision(Phase.FENCE, self._fence(record, f"somebody opened the fence around {self._name}"))
         if self._pods:
-            return self._evict(age)
+            return self._evict(spent)
         if waits:
             return self._pause(Phase.RELABEL, f"the node {waits}")
-        if age < _BINDING_S:
+        if self._age(record.phase_at) < _BINDING_S:
             return self._pause(Phase.EVICT, "pods that the scheduler placed before the cordon would arrive now")
         return self._relabel(record)
 
-    def _evict(self, age: float) -> Decision:
+    def _evict(self, spent: float) -> Decision:
         staying = [pod for pod in self._pods if not ending(pod)]
-        busy = [pod for pod in staying if self._requests(pod) and age < self._options.idle_s]
+        busy = [pod for pod in staying if self._requests(pod) and spent < self._options.idle_s]
         ready = tuple(pod for pod in staying if pod not in busy)
         if ready:
             return Decision(Phase.EVICT, Evict(ready))
@@ -273,9 +273,13 @@ class _Change:
 
     def _late(self, record: Record) -> bool:
         """Whether mig-manager has had its time; a new one has it once more, but nobody has it for ever."""
-        limit = self._options.geometry_s
-        age = self._age(record.phase_at)
-        return age >= 2 * limit or (age >= limit and self._manager_age(record) >= limit)
+        limit, spent = self._options.geometry_s, self._spent(record)
+        return spent >= 2 * limit or (spent >= limit and self._manager_age(record) >= limit)
+
+    def _spent(self, record: Record) -> float:
+        """How much of the time of a phase this run has used, in seconds."""
+        age, began = self._age(record.phase_at), self._options.began
+        return age if began is None else min(age, (self._now - began).total_seconds())
 
     def _manager_age(self, record: Record) -> float:
         """For how long the mig-manager pod has been able to see the label, in seconds."""
