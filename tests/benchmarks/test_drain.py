@@ -77,7 +77,7 @@ _RUNTIME = {
 def _kubectl(bed: Bed) -> None:
     command = [str(Path(bed.tools) / "kubectl"), "drain", "kubectl", f"--pod-selector=app={_APP}", "--timeout=150s"]
     environment = {**os.environ, "KUBECONFIG": bed.kubeconfigs[_USERS["kubectl"]]}
-    subprocess.run(command, env=environment, check=True, timeout=180, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, timeout=180, capture_output=True)
 
 
 def _free(api: Api, audit: AuditLog, mark: int, name: str) -> float:
