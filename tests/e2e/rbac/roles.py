@@ -22,10 +22,10 @@ _GENERATED = """\
 _HEAD = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
 _ABOUT: Mapping[str, str] = {
     CONVERGE: """\
-# What site.yml, scale.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and
+# What site.yml, scale.yml, mig.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and
 # LISTs, which find what is no longer declared wherever it is. Bind it by a ClusterRoleBinding.""",
     NAMESPACED: """\
-# What site.yml, scale.yml, check mode and pruning need in the namespaces that they write to: those of the models, and
+# What site.yml, scale.yml, mig.yml, check mode and pruning need in the namespaces that they write to: those of the models, and
 # that of the placeholders of warm nodes (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in
 # the whole cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become
 # anybody.""",
@@ -36,6 +36,7 @@ _ABOUT: Mapping[str, str] = {
 _NODE_CLASS = "What nodes are made of; each provider has its own kind, and needs no other."
 _PURPOSES: Mapping[str, str] = {
     "aksnodeclasses": _NODE_CLASS,
+    "configmaps": "What mig-manager and the device plugin are told of cut and shared GPUs.",
     "customresourcedefinitions": "They say the versions of Karpenter and KEDA where the Deployments do not.",
     "deployments": "The models, the placeholders of warm nodes, and the versions of Karpenter and KEDA.",
     "deployments/scale": "What an autoscaler makes of a model, and which pods are the model's.",
@@ -44,13 +45,15 @@ _PURPOSES: Mapping[str, str] = {
     "events.k8s.io/events": "What scale.yml did to the bounds of a model.",
     "horizontalpodautoscalers": "Who owns a replica count, and whether KEDA's have a metric.",
     "kwoknodeclasses": _NODE_CLASS,
+    "leases": "One run at a time changes the MIG layouts of a pool.",
     "namespaces": "They are made where they are missing. That of the system tells one cluster from another.",
     "nodeclaims": "Nodes on their way, and why they do not come.",
     "nodepools": "The pools that Karpenter buys.",
     "nodereadinessrules": "Who removes the startup taint of GPU nodes.",
-    "nodes": "What pools of existing nodes offer, and which nodes a pool that is pruned still has.",
+    "nodes": "What pools of existing nodes offer, which nodes a pool that is pruned still has, and MIG layouts.",
     "poddisruptionbudgets": "How many replicas of a model may be missing.",
-    "pods": "Why a model does not start, and whether GPUs of a pool that is pruned are in use.",
+    "pods": "Why a model does not start, and who uses GPUs that are to go or to be cut. mig-manager is started anew.",
+    "pods/eviction": "Pods leave a node that is to be cut.",
     "priorityclasses": "Placeholders of warm nodes give way to every model.",
     "scaledobjects": "How the models scale.",
     "serviceaccounts": "Those of the models; nothing is bound to them.",
