@@ -15,6 +15,7 @@ from testbed.layout import REPOSITORY
 
 FOLDER = REPOSITORY / "docs/rbac"
 CONVERGE, NAMESPACED, VERIFY = "gpufleet-converge", "gpufleet-converge-namespaced", "gpufleet-verify"
+MIG, MIG_NAMESPACED = "gpufleet-mig", "gpufleet-mig-namespaced"
 
 _GENERATED = """\
 # Written by `make generate-rbac` from the calls that runs really make.
@@ -22,13 +23,19 @@ _GENERATED = """\
 _HEAD = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n"
 _ABOUT: Mapping[str, str] = {
     CONVERGE: """\
-# What site.yml, scale.yml, mig.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and
+# What site.yml, scale.yml, check mode and pruning need in the whole cluster: everything that has no namespace, and
 # LISTs, which find what is no longer declared wherever it is. Bind it by a ClusterRoleBinding.""",
     NAMESPACED: """\
-# What site.yml, scale.yml, mig.yml, check mode and pruning need in the namespaces that they write to: those of the models, and
+# What site.yml, scale.yml, check mode and pruning need in the namespaces that they write to: those of the models, and
 # that of the placeholders of warm nodes (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in
 # the whole cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become
 # anybody.""",
+    MIG: """\
+# What mig.yml needs in the whole cluster: nodes are cordoned and labelled, and pods that use their GPUs are evicted
+# wherever they are. Bind it by a ClusterRoleBinding.""",
+    MIG_NAMESPACED: """\
+# What mig.yml needs in the namespaces of the GPU Operator (gpufleet_cluster.gpu_operator_namespace) and of the Leases
+# (gpufleet_cluster.namespace). Bind it by a RoleBinding in both.""",
     VERIFY: """\
 # What preflight, wait_for and replica_target_info read. It changes nothing, and can read no Secret. Bind it by a
 # ClusterRoleBinding.""",
@@ -50,10 +57,10 @@ _PURPOSES: Mapping[str, str] = {
     "nodeclaims": "Nodes on their way, and why they do not come.",
     "nodepools": "The pools that Karpenter buys.",
     "nodereadinessrules": "Who removes the startup taint of GPU nodes.",
-    "nodes": "What pools of existing nodes offer, which nodes a pool that is pruned still has, and MIG layouts.",
+    "nodes": "What pools of existing nodes offer, which ones a pruned pool still has, and what they are cut into.",
     "poddisruptionbudgets": "How many replicas of a model may be missing.",
-    "pods": "Why a model does not start, and who uses GPUs that are to go or to be cut. mig-manager is started anew.",
-    "pods/eviction": "Pods leave a node that is to be cut.",
+    "pods": "Why a model does not start, and who uses GPUs of what is pruned or cut. A mig-manager that is stuck goes.",
+    "pods/eviction": "Pods leave a node that is cut.",
     "priorityclasses": "Placeholders of warm nodes give way to every model.",
     "scaledobjects": "How the models scale.",
     "serviceaccounts": "Those of the models; nothing is bound to them.",
@@ -62,9 +69,15 @@ _PURPOSES: Mapping[str, str] = {
 }
 
 
-def files(converge: Rights, verify: Rights) -> dict[str, str]:
+def files(converge: Rights, verify: Rights, mig: Rights) -> dict[str, str]:
     """Content by file name: one role each."""
-    by_role = {CONVERGE: converge.everywhere, NAMESPACED: converge.in_namespaces, VERIFY: verify.all}
+    by_role = {
+        CONVERGE: converge.everywhere,
+        NAMESPACED: converge.in_namespaces,
+        MIG: mig.everywhere,
+        MIG_NAMESPACED: mig.in_namespaces,
+        VERIFY: verify.all,
+    }
     return {f"{name}.yaml": _role(name, rights) for name, rights in by_role.items()}
 
 
