@@ -156,7 +156,7 @@ ROLES: dict[str, dict[str, Any]] = {
         "options": {
             "force_conflicts": APPLY_OPTIONS["force_conflicts"],
             "pool": {"type": "str", "description": "Change this pool only; all that declare C(mig) if empty."},
-            "selector": {"type": "str", "description": "Change only nodes with these labels, such as C(rack=r1)."},
+            "selector": {"type": "dict", "default": {}, "description": "Change only nodes with these labels."},
             "max_unavailable": {
                 "type": "int",
                 "default": 0,
