@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, Optional
 
@@ -37,6 +37,10 @@ _POLL_MAX_S = 2.0
 #: What has gone wrong, rather than being refused before anything was touched.
 _FAILED = (Outcome.ROLLED_BACK, Outcome.HELD)
 _WELL = (Outcome.UNCHANGED, Outcome.CHANGED, Outcome.GONE)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Driver:
     memory: Memory
     check: Callable[[list[str]], None]
     clock: Callable[[], float] = time.monotonic
-    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    now: Callable[[], datetime] = _now
     decide: Callable[[View, Target, Options, datetime], Decision] = decide
     wrote: bool = False
 
@@ -203,7 +207,9 @@ class Driver:
                 self._open[name] = decision
 
     def _decide(self, view: View) -> Decision:
-        return self.decide(view, self.task.target, self.task.options, self.now())
+        # Ages of pods and phases are told by the clock of the API server, whatever that of this host says.
+        moment = self.now() + timedelta(seconds=self.cluster.ahead_s)
+        return self.decide(view, self.task.target, self.task.options, moment)
 
     def _end(self, name: str, decision: Decision, move: Finish) -> None:
         self._open.pop(name, None)
@@ -256,7 +262,10 @@ class Driver:
         decision = self._open[name]
         if isinstance(decision.move, PatchNode):
             self._notes[name] = decision.move.why
-            return self.nodes.patch(views[name], decision, self._decide)
+            written = self.nodes.patch(views[name], decision, self._decide)
+            if written is not None and isinstance(written.move, PatchNode) and written.move.finish:
+                self._end(name, written, written.move.finish)
+            return written is not None
         if isinstance(decision.move, Nudge):
             self._notes[name] = decision.move.why
             return self.nodes.nudge(decision.move)

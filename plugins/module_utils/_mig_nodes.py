@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ._cluster import Cluster, Reply
-from ._observe import nodes_of
 from ._prometheus import instant_query
 from .converge.refusal import refusal_finding
 from .errors import ApplyError, ClusterError
@@ -19,7 +18,7 @@ from .findings import Finding, Severity
 from .fleet.types import Fleet, GpuPool, Prometheus
 from .mig.budgets import evictable
 from .mig.change import Decision, Json, Nudge, PatchNode, View
-from .objects.meta import APP_LABEL, MANAGER, Ref, label_of, ref_of
+from .objects.meta import APP_LABEL, MANAGER, POOL_LABEL, Ref, label_of, ref_of, selector_text
 from .objects.vllm import ROLE as VLLM
 from .scaling.queries import requests_query
 
@@ -58,7 +57,9 @@ class Nodes:
 
     def listed(self) -> dict[str, Json]:
         """The nodes of the pool by name."""
-        return {name_of(node): node for node in nodes_of(self.cluster, self.pool)}
+        labels = self.pool.node_selector or {POOL_LABEL: self.pool.name}
+        found = self.cluster.list_objects("v1", "Node", labels=selector_text(labels))
+        return {name_of(node): node for node in found}
 
     def views(self, nodes: Mapping[str, Optional[Json]]) -> dict[str, View]:
         """Each node with its pods; of one that is gone nothing is asked."""
@@ -97,18 +98,18 @@ class Nodes:
         self._requests_at = self.clock()
         return self._requests
 
-    def patch(self, view: View, decision: Decision, decide: Decide) -> bool:
-        """Write what was decided, unless that is something else by the time that nobody else has written the node.
-        Raises ApplyError."""
+    def patch(self, view: View, decision: Decision, decide: Decide) -> Optional[Decision]:
+        """Write what was decided; where others wrote the node since, what is decided then. The decision that was
+        written, if any. Raises ApplyError."""
         for _try in range(_TRIES):
             if view.node is None or not isinstance(decision.move, PatchNode):
-                return False
+                return None
             ref, patch = Ref("v1", "Node", "", name_of(view.node)), dict(decision.move.patch)
             version = view.node["metadata"]["resourceVersion"]
             patch["metadata"] = {**patch.get("metadata", {}), "resourceVersion": version}
             reply = self.cluster.patch(ref, patch, dry_run=False, manager=MANAGER)
             if reply.status != 409:
-                return _done(ref, reply)
+                return decision if _done(ref, reply) else None
             view = self.again(view)
             decision = decide(view)
         message = f"others wrote it each of {_TRIES} times between reading and writing it"
