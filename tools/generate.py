@@ -32,6 +32,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import TYPES, VARIABLES  # noqa: E402
 from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import format_duration  # noqa: E402
 
+import mig_picture  # noqa: E402
 import role_pages  # noqa: E402
 import survey  # noqa: E402
 import why_page  # noqa: E402
@@ -155,7 +156,7 @@ ROLES: dict[str, dict[str, Any]] = {
         "options": {
             "force_conflicts": APPLY_OPTIONS["force_conflicts"],
             "pool": {"type": "str", "description": "Change this pool only; all that declare C(mig) if empty."},
-            "selector": {"type": "str", "description": "Change only nodes with these labels, such as C(rack=r1)."},
+            "selector": {"type": "dict", "default": {}, "description": "Change only nodes with these labels."},
             "max_unavailable": {
                 "type": "int",
                 "default": 0,
@@ -306,6 +307,7 @@ def main(arguments: list[str]) -> int:
     wanted[ROOT / "examples/awx-project/survey.json"] = survey.page()
     wanted[ROOT / WHY] = why_page.page(ROOT / WHY)
     wanted[ROOT / "docs/images/windows.svg"] = why_page.picture()
+    wanted[ROOT / "docs/images/mig_placements.svg"] = mig_picture.picture()
     for role in ROLES:
         wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, yaml.safe_load(argument_spec(role)))
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]

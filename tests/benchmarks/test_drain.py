@@ -40,7 +40,8 @@ class Drained:
 def drained(empty_bed: Bed, api: Api, audit: AuditLog, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drained]:
     """Both at the same time, so that a slow minute of the machine hits both."""
     folder = tmp_path_factory.mktemp("drain")
-    api.apply(resource_path("node.k8s.io/v1", "runtimeclasses", name="nvidia"), _RUNTIME, "test")
+    mig.prepare(empty_bed, api, folder, mig.pool("change"))
+    until(lambda: api.find(resource_path("node.k8s.io/v1", "runtimeclasses", name="nvidia")), 30, "it has its class")
     for name in _USERS:
         mig.node(api, name)
         work = mig.workload(_APP, _PODS, name, runtimeClassName="nvidia")
@@ -49,7 +50,6 @@ def drained(empty_bed: Bed, api: Api, audit: AuditLog, tmp_path_factory: pytest.
         mig.running_on(api, name, name, _PODS)
     mig.up(api, _USERS)
     fleet = Fleet(folder, {"change": mig.variables(empty_bed, mig.pool("change"))})
-    fleet.apply(components=("mig",))
     drains: dict[str, Callable[[], object]] = {
         "kubectl": lambda: _kubectl(empty_bed),
         "change": lambda: fleet.run(play(mig.change(timeout="150s"))),
@@ -66,18 +66,10 @@ def drained(empty_bed: Bed, api: Api, audit: AuditLog, tmp_path_factory: pytest.
     return found
 
 
-_RUNTIME = {
-    "apiVersion": "node.k8s.io/v1",
-    "kind": "RuntimeClass",
-    "metadata": {"name": "nvidia"},
-    "handler": "nvidia",
-}
-
-
 def _kubectl(bed: Bed) -> None:
     command = [str(Path(bed.tools) / "kubectl"), "drain", "kubectl", f"--pod-selector=app={_APP}", "--timeout=150s"]
     environment = {**os.environ, "KUBECONFIG": bed.kubeconfigs[_USERS["kubectl"]]}
-    subprocess.run(command, env=environment, check=True, timeout=180, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, timeout=180, capture_output=True)
 
 
 def _free(api: Api, audit: AuditLog, mark: int, name: str) -> float:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from e2e import declaration
+from e2e.fleet import Fleet
 from e2e.observed import Recorder, path, until
 from faults.invariants import Course
+from testbed import gpu_operator
 from testbed.api import Api, ApiError, resource_path
 from testbed.audit import AuditLog
 from testbed.bed import Bed
@@ -21,6 +24,7 @@ Json = dict[str, Any]
 NODES, PODS = resource_path("v1", "nodes"), resource_path("v1", "pods")
 CONFIGURATION = resource_path("v1", "configmaps", "gpu-operator", "gpufleet-mig-config")
 POOL_LABEL = "example.com/pool"
+_GPUS = "testbed.gpufleet.io/gpus"
 #: Every node here has it.
 ANY = {"example.com/gpu": "h100"}
 #: A node that pods may move to.
@@ -119,23 +123,19 @@ def running_on(api: Api, name: str, namespace: str, count: int) -> None:
 
 
 def up(api: Api, names: Iterable[str]) -> dict[str, Json]:
-    """The nodes, once all of their GPUs are there and mig-manager has found them whole."""
+    """The nodes, once all of their GPUs are there and mig-manager has found that they are whole."""
 
     def found() -> dict[str, Json] | None:
         nodes = {name: api.get(f"{NODES}/{name}") for name in names}
-        is_up = all(allocatable(item) == {GPU: capacity(item)} for item in nodes.values())
-        return nodes if is_up and all("nvidia.com/gpu.product" in labels(item) for item in nodes.values()) else None
+        return nodes if all(map(_is_whole, nodes.values())) else None
 
     return until(found, 60, f"the GPUs of {', '.join(names)} are there")
 
 
-def capacity(item: Json) -> str:
-    return str(item["metadata"]["annotations"].get("testbed.gpufleet.io/gpus"))
-
-
-def labels(item: Json) -> Mapping[str, str]:
-    found: Mapping[str, str] = item["metadata"].get("labels", {})
-    return found
+def _is_whole(item: Json) -> bool:
+    labels, gpus = item["metadata"].get("labels", {}), item["metadata"].get("annotations", {}).get(_GPUS)
+    is_found = "nvidia.com/gpu.product" in labels and labels.get("nvidia.com/mig.config.state") == "success"
+    return is_found and allocatable(item) == {GPU: gpus}
 
 
 def allocatable(item: Json) -> dict[str, str]:
@@ -149,6 +149,12 @@ def variables(bed: Bed, *pools: Json, kubeconfig: str = "") -> Json:
     declared = declaration.variables(bed, pools=list(pools))
     login = {"auth": {"kubeconfig": kubeconfig or bed.kubeconfigs["converge"]}}
     return {**declared, "gpufleet_cluster": {**declared["gpufleet_cluster"], **login}, "gpufleet_models": []}
+
+
+def prepare(bed: Bed, api: Api, folder: Path, *pools: Json) -> None:
+    """The GPU Operator, told to use the layouts of these pools, which are there when its first node comes."""
+    gpu_operator.install(api, config=CONFIGURATION.rpartition("/")[2])
+    Fleet(folder, {"local": variables(bed, *pools)}).apply(components=("mig",))
 
 
 def change(pool: str = "{{ gpufleet_pools[0].name }}", **options: Any) -> Json:

@@ -62,6 +62,7 @@ def nodes(empty_bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) ->
     """The model serves on a node, and only then there is another one that it could move to."""
     hosts = {name: _host(empty_bed, name) for name in (SERVING, CORDONED)}
     fleet = Fleet(tmp_path_factory.mktemp("mig"), hosts)
+    mig.prepare(empty_bed, api, fleet.folder, *map(mig.pool, (SERVING, CORDONED, PAIR)))
     mig.node(api, SERVING)
     serving = Fleet(fleet.folder, {"local": declaration.variables(empty_bed, MODEL, pools=[WHOLE])})
     serving.apply(components=("vllm",))
@@ -73,9 +74,6 @@ def nodes(empty_bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) ->
         mig.node(api, name, PAIR)
     mig.up(api, (SERVING, mig.SPARE, CORDONED, *TWO))
     api.patch(f"{mig.NODES}/{CORDONED}", {"metadata": {"annotations": {**FOREIGN, DO_NOT_DISRUPT: "true"}}})
-    serving.having("gpufleet_pools", [mig.pool(name) for name in (SERVING, CORDONED, PAIR)]).having(
-        "gpufleet_models", []
-    ).apply(components=("mig",))
     return fleet
 
 

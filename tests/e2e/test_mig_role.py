@@ -14,6 +14,7 @@ import pytest
 from e2e import mig
 from e2e.fleet import Fleet, Json
 from e2e.playbook import Run
+from testbed import gpu_operator
 from testbed.api import Api
 from testbed.audit import AuditLog, Call, writes
 from testbed.bed import Bed
@@ -47,6 +48,7 @@ def migrate(fleet: Fleet, *options: str, fails: bool = False, **answers: str) ->
 @pytest.fixture(scope="module")
 def rack(empty_bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Two nodes of a pool, pods on one of them, and a spare node."""
+    gpu_operator.install(api, config="gpufleet-mig-config")
     for name in NODES:
         mig.node(api, name, POOL)
     mig.up(api, NODES)

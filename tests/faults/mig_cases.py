@@ -241,6 +241,25 @@ def _no_lone_pod(where: Where) -> None:
     where.api.delete(resource_path("v1", "pods", where.name, "lone"), {"gracePeriodSeconds": 0})
 
 
+def _daemon(where: Where) -> None:
+    """A pod with a GPU that would be made again wherever it is evicted."""
+    container = {"name": "exporter", "image": "exporter:1", "resources": {"limits": {mig.GPU: "1"}}}
+    labels, selector = {"app": "exporter"}, {mig.POOL_LABEL: where.name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "nodeSelector": selector}}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    where.api.create(_daemons(where), {"metadata": {"name": "exporter"}, "spec": spec})
+    mig.running_on(where.api, where.name, where.name, PODS + 1)
+
+
+def _no_daemon(where: Where) -> None:
+    where.api.delete(f"{_daemons(where)}/exporter")
+    mig.running_on(where.api, where.name, where.name, PODS)
+
+
+def _daemons(where: Where) -> str:
+    return resource_path("apps/v1", "daemonsets", where.name)
+
+
 def _all(name: str) -> Json:
     return mig.budget(name, APP, minAvailable="100%")
 
@@ -269,5 +288,9 @@ CATALOGUE: Mapping[str, Case] = {
     "f18-late-pod": Case(End.CHANGED, rules=_late_pod),
     "f21-dead-holder": Case(End.CHANGED, arrange=_dead_holder),
     "unmanaged": Case(End.BACK, ("lone",), arrange=_lone_pod, cure=_no_lone_pod, untouched=True),
-    "empty-dir": Case(End.CHANGED, options={"allow_empty_dir": True}, pod=_SCRATCH),
+    "empty-dir": Case(End.BACK, ("emptyDir scratch",), pod=_SCRATCH, untouched=True),
+    "daemon": Case(End.BACK, ("DaemonSet exporter",), arrange=_daemon, cure=_no_daemon, untouched=True),
+    "allowed": Case(
+        End.CHANGED, options={"allow_empty_dir": True, "allow_unmanaged": True}, pod=_SCRATCH, arrange=_lone_pod
+    ),
 }

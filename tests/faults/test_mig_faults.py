@@ -74,6 +74,7 @@ def met(empty_bed: Bed, api: Api, audit: AuditLog, tmp_path_factory: pytest.Temp
 
 def _settle(api: Api, bed: Bed, folder: Path) -> None:
     """Every node with its pods, then a spare one that they may move to."""
+    mig.prepare(bed, api, folder, *map(mig.pool, CATALOGUE))
     for name, case in CATALOGUE.items():
         mig.node(api, name, knobs=case.knobs)
         mig.create(api, name, mig.workload(APP, PODS, name, **case.pod), *case.items)
@@ -81,8 +82,6 @@ def _settle(api: Api, bed: Bed, folder: Path) -> None:
         mig.running_on(api, name, name, PODS)
     mig.node(api, mig.SPARE, gpus=PODS * len(CATALOGUE))
     mig.up(api, (*CATALOGUE, mig.SPARE))
-    pools = [mig.pool(name) for name in CATALOGUE]
-    Fleet(folder, {"local": mig.variables(bed, *pools)}).apply(components=("mig",))
 
 
 def _disturbed(stack: ExitStack, where: Where, case: Case, folder: Path) -> Json:

@@ -106,15 +106,14 @@ def _converge(chains: Iterable[Sequence[Blow]], bed: Bed, api: Api, audit: Audit
 
 
 def _settle(api: Api, bed: Bed, folder: Path, names: Sequence[str]) -> dict[str, mig.Json]:
+    mig.prepare(bed, api, folder, *map(mig.pool, names))
     for name in names:
         mig.node(api, name)
         mig.create(api, name, mig.workload(_APP, _PODS, name), mig.budget(_APP, _APP, maxUnavailable=1))
     for name in names:
         mig.running_on(api, name, name, _PODS)
     mig.node(api, mig.SPARE, gpus=_PODS * len(names))
-    nodes = mig.up(api, (*names, mig.SPARE))
-    Fleet(folder, {"local": mig.variables(bed, *map(mig.pool, names))}).apply(components=("mig",))
-    return nodes
+    return mig.up(api, (*names, mig.SPARE))
 
 
 def _judge_left(before: mig.Json, node: mig.Json) -> None:
