@@ -32,6 +32,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.fields import (
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import TYPES, VARIABLES  # noqa: E402
 from ansible_collections.gpufleet.llm.plugins.module_utils.quantity import format_duration  # noqa: E402
 
+import mig_picture  # noqa: E402
 import role_pages  # noqa: E402
 import survey  # noqa: E402
 import why_page  # noqa: E402
@@ -83,8 +84,7 @@ ROLES: dict[str, dict[str, Any]] = {
             "components": {
                 "type": "list",
                 "elements": "str",
-                "default": ["mig", "karpenter", "vllm", "keda"],
-                "description": "Components that the run will apply.",
+                "description": "Components that the run will apply; by default what site.yml has to apply.",
             },
             "installs": {
                 "type": "list",
@@ -153,6 +153,42 @@ ROLES: dict[str, dict[str, Any]] = {
         },
         "wait": "5m",
         "uninstall": {"wait": "30m", "shared": INSTALLED, "definitions": True},
+    },
+    "mig": {
+        "title": "MIG layouts of GPU nodes, changed as a transaction",
+        "options": {
+            "force_conflicts": APPLY_OPTIONS["force_conflicts"],
+            "pool": {"type": "str", "description": "Change this pool only; all that declare C(mig) if empty."},
+            "selector": {"type": "dict", "default": {}, "description": "Change only nodes with these labels."},
+            "max_unavailable": {
+                "type": "int",
+                "default": 0,
+                "description": "Most nodes of a pool that are changed at once; 0 is what the pool declares.",
+            },
+            "on_failure": {
+                "type": "str",
+                "choices": ["rollback", "hold"],
+                "default": "rollback",
+                "description": "A node that could not be changed goes back to its former layout, or is held cordoned.",
+            },
+            **{
+                name: {"type": "bool", "default": False, "description": text}
+                for name, text in (
+                    ("allow_unmanaged", "Evict pods that nothing makes again."),
+                    ("allow_empty_dir", "Evict pods that lose data in an emptyDir."),
+                )
+            },
+            **{
+                name: {"type": "str", "default": default, "description": text}
+                for name, default, text in (
+                    ("idle_timeout", "1m", "How long a replica may finish its requests before it is evicted."),
+                    ("drain_timeout", "15m", "How long all GPU pods of a node may take to be gone."),
+                    ("geometry_timeout", "40m", "How long mig-manager may take, with a reboot."),
+                    ("timeout", "4h", "How long all nodes of a pool may take."),
+                )
+            },
+        },
+        "uninstall": {"wait": "5m"},
     },
     "vllm": {"title": "Models served by vLLM", "wait": "30m", "uninstall": {"wait": "30m"}},
     "keda": {
@@ -274,6 +310,7 @@ def main(arguments: list[str]) -> int:
     wanted[ROOT / "examples/awx-project/survey.json"] = survey.page()
     wanted[ROOT / WHY] = why_page.page(ROOT / WHY)
     wanted[ROOT / "docs/images/windows.svg"] = why_page.picture()
+    wanted[ROOT / "docs/images/mig_placements.svg"] = mig_picture.picture()
     for role in ROLES:
         wanted[ROOT / f"roles/{role}/README.md"] = role_pages.page(role, yaml.safe_load(argument_spec(role)))
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]

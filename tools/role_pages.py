@@ -26,6 +26,11 @@ ABOUT: dict[str, list[str]] = {
         "Applies a NodePool for each pool with instance types, its node class, and placeholders for warm nodes.",
         "Does nothing for pools with a node selector: their nodes exist. Waits until Karpenter accepts the pools.",
     ],
+    "mig": [
+        "Applies the ConfigMap of MIG layouts, and changes the nodes of pools with a node selector, some at a time.",
+        "A node is cordoned, drained, cut, checked and given back; or taken back to what it was.",
+        "Nodes that Karpenter buys are born with their layout, and replaced for another one.",
+    ],
     "vllm": [
         "Applies a Deployment, a Service and a PodDisruptionBudget for each model.",
         "Probes and grace follow from the declared durations. Waits until the replicas serve.",

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Optional, TypeVar, Union
 from urllib.parse import urlencode
 
+from ._answers import ahead_s, decode, retry_after
 from .errors import ClusterError
 from .findings import Finding, Severity
 from .objects.meta import Ref
@@ -53,7 +54,6 @@ _FAULT_PATIENCE_S = 2.0
 _SETTLING_S = 10.0
 _BACKOFF_S = 0.5
 _BACKOFF_MAX_S = 4.0
-_RETRY_AFTER_MAX_S = 15.0
 #: Answers that say "later": throttling, and servers that restart.
 _LATER = (429, 502, 503, 504)
 
@@ -106,7 +106,8 @@ class Resource:
 class Cluster:
     """A logged-in client. Every method raises ClusterError when the server cannot be reached or refuses the login.
 
-    ``timeout_s`` bounds one try of a call. No further try starts more than ``patience_s`` after the first.
+    ``timeout_s`` bounds one try of a call. No further try starts more than ``patience_s`` after the first. ``ahead_s``
+    is by how much the server's clock was ahead of ours when it last answered; it tells whole seconds.
     """
 
     http: Any
@@ -117,6 +118,7 @@ class Cluster:
     timeout_s: float = _TIMEOUT_S
     patience_s: float = _PATIENCE_S
     _resources: dict[str, Optional[dict[str, Resource]]] = field(default_factory=dict)
+    ahead_s: float = 0.0
     _away_at: float = float("-inf")
 
     @property
@@ -153,9 +155,10 @@ class Cluster:
             answer = self._send(method, url, data, content_type)
         except urllib3.exceptions.HTTPError as error:
             return error
-        body = _decode(answer.data)
+        self.ahead_s = ahead_s(answer.headers)
+        body = decode(answer.data)
         words = {"message": answer.data[:300].decode(errors="replace")}
-        reply = Reply(answer.status, words if body is None else body, _retry_after(answer.headers))
+        reply = Reply(answer.status, words if body is None else body, retry_after(answer.headers))
         if reply.status == 401:
             raise self._refused()
         if reply.ok and body is None:
@@ -373,15 +376,6 @@ def _by_discovered_kind(resources: Iterable[Mapping[str, Any]]) -> dict[str, Res
     }
 
 
-def _decode(data: bytes) -> Optional[Mapping[str, Any]]:
-    """The JSON object; None where it is something else, such as the half of one."""
-    try:
-        body = json.loads(data)
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) else None
-
-
 def _may_pass(error: Exception) -> bool:
     """Whether trying again can help. Not a wrong host name or certificate."""
     if isinstance(error, urllib3.exceptions.SSLError):
@@ -390,9 +384,3 @@ def _may_pass(error: Exception) -> bool:
     # urllib3 1.26 tells a host name that does not resolve only in words.
     unresolved = type(error).__name__ == "NameResolutionError" or "Name or service not known" in str(error)
     return not unresolved and not isinstance(error, urllib3.exceptions.LocationValueError)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that the server asks for, within reason; a date is not what API servers send."""
-    asked = headers.get("Retry-After", "")
-    return min(float(asked), _RETRY_AFTER_MAX_S) if asked.isdecimal() else 0.0

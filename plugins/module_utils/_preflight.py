@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Optional
 
+from ._access import refused_calls
 from ._cluster import Cluster
 from ._helm import Helm
 from ._observe import nodes_of
 from .checks.declaration import declaration_findings
 from .checks.metrics import Asked, queries_of, series_findings
 from .checks.overrides import room_findings
-from .checks.permissions import Access, Target, allows, needed, permission_findings
+from .checks.permissions import Target, needed
 from .checks.placement import as_divided, model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
@@ -42,8 +43,6 @@ _NODE_POOL = ("karpenter.sh/v1", "NodePool")
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 #: What waits look at behind pods on nodes that Karpenter buys; events of Karpenter's objects are in ``default``.
 _BEHIND = (("v1", "Node", ""), ("v1", "Event", "default"), ("karpenter.sh/v1", "NodeClaim", ""))
-#: A review has to name a namespace. In one that cannot exist only what is granted in the whole cluster is allowed.
-_NO_NAMESPACE = "-"
 _VERSION_LABEL = "app.kubernetes.io/version"
 
 
@@ -189,8 +188,7 @@ class Preflight:
             releases=(install.namespace for install in self.installs),
         )
         self.calls_checked = len(calls)
-        denied = self._denied(calls)
-        return permission_findings(denied, self._user()) if denied else []
+        return refused_calls(self.cluster, calls)
 
     def _targets(self, wanted: Iterable[tuple[str, str, str]]) -> list[Target]:
         """Where calls to these (API version, kind, namespace) go; kinds that are not served are left out."""
@@ -200,42 +198,6 @@ class Preflight:
             if resource is not None:
                 targets.append(Target(version.rpartition("/")[0], resource.plural, namespace))
         return targets
-
-    def _denied(self, calls: Iterable[Access]) -> list[Access]:
-        """Calls that the user may not make: rules tell of most in one question a namespace, and the rest is asked for.
-
-        Rules are what RBAC allows. Webhooks, as in EKS and GKE, allow more, but tell of no rules.
-        """
-        places = sorted({call.target.namespace for call in calls})
-        rules = dict(zip(places, self.cluster.in_parallel(self._rules, places)))
-        untold = [call for call in calls if not allows(rules[call.target.namespace], call)]
-        return [call for call, may in zip(untold, self.cluster.in_parallel(self._may, untold)) if not may]
-
-    def _rules(self, namespace: str) -> list[dict[str, Any]]:
-        """What RBAC allows in a namespace, or in the whole cluster; nothing where the server does not tell."""
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectRulesReview",
-            "spec": {"namespace": namespace or _NO_NAMESPACE},
-        }
-        reply = self.cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body=body)
-        return (reply.body["status"].get("resourceRules") or []) if reply.ok else []
-
-    def _may(self, call: Access) -> bool:
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": call.attributes()},
-        }
-        reply = self.cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body)
-        if not reply.ok:
-            raise self.cluster.failed("SelfSubjectAccessReview", reply)
-        return bool(reply.body["status"]["allowed"])
-
-    def _user(self) -> str:
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        reply = self.cluster.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
-        return str(reply.body.get("status", {}).get("userInfo", {}).get("username") or "the user of the run")
 
     def _duplicate_scalers(self) -> list[Finding]:
         workloads = [obj for obj in self._objects if obj["kind"] == "Deployment"]

@@ -30,13 +30,15 @@ MAX_POINTS = 11_000
 _BAD_QUERY = (400, 422)
 
 
-def instant_query(prometheus: Prometheus, query: str) -> list[tuple[Mapping[str, str], float]]:
+def instant_query(
+    prometheus: Prometheus, query: str, timeout_s: float = _TIMEOUT_S
+) -> list[tuple[Mapping[str, str], float]]:
     """(labels, value) of every series that a query returns now.
 
     Raises QueryRefused where whoever asks Prometheus this is refused, and ClusterError where it does not answer us.
     The controller's own URL is used, not the one at which KEDA reaches Prometheus inside the cluster.
     """
-    return [(series["metric"], series["value"][1]) for series in _ask(prometheus, "query", {"query": query})]
+    return [(series["metric"], series["value"][1]) for series in _ask(prometheus, "query", {"query": query}, timeout_s)]
 
 
 def range_query(
@@ -51,7 +53,9 @@ def range_query(
     return [(series["metric"], {round(at): value for at, value in series["values"]}) for series in result]
 
 
-def _ask(prometheus: Prometheus, call: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+def _ask(
+    prometheus: Prometheus, call: str, parameters: Mapping[str, str], timeout_s: float = _TIMEOUT_S
+) -> list[dict[str, Any]]:
     """The series of an answer, with numbers for texts."""
     base = (prometheus.url or prometheus.in_cluster_url).rstrip("/")
     variable = prometheus.credentials.environment if prometheus.credentials else None
@@ -59,8 +63,8 @@ def _ask(prometheus: Prometheus, call: str, parameters: Mapping[str, str]) -> li
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"{base}/api/v1/{call}?{urlencode(parameters)}"
     try:
-        reply: Any = open_url(url, headers=headers, ca_path=prometheus.ca, timeout=_TIMEOUT_S)
-        data = json.loads(_read(reply))["data"]
+        reply: Any = open_url(url, headers=headers, ca_path=prometheus.ca, timeout=timeout_s)
+        data = json.loads(_read(reply, timeout_s))["data"]
         if data.get("resultType") in ("scalar", "string"):
             raise _refused(base, f"it returns a {data['resultType']}, which KEDA cannot read: wrap it in vector()")
         return [_numbered(series) for series in data["result"]]
@@ -70,15 +74,15 @@ def _ask(prometheus: Prometheus, call: str, parameters: Mapping[str, str]) -> li
         raise _unreachable(base, _words(error)) from error
 
 
-def _read(reply: Any) -> bytes:
+def _read(reply: Any, timeout_s: float) -> bytes:
     """The whole answer. Raises OSError where it is too long, or comes too slowly."""
-    end, answer = time.monotonic() + _TIMEOUT_S, bytearray()
+    end, answer = time.monotonic() + timeout_s, bytearray()
     while part := reply.read1(_CHUNK):
         answer += part
         if len(answer) > _MAX_BYTES:
             raise OSError(f"the answer is larger than {_MAX_BYTES >> 20} MiB")
         if time.monotonic() > end:
-            raise TimeoutError(f"the answer is not complete after {_TIMEOUT_S} s")
+            raise TimeoutError(f"the answer is not complete after {timeout_s:g} s")
     return bytes(answer)
 
 

@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from e2e.conftest import audit, bed, empty_bed, fleet
+from e2e.conftest import api, audit, bed, empty_bed, fleet
 
-__all__ = ["audit", "bed", "empty_bed", "fleet"]
+__all__ = ["api", "audit", "bed", "empty_bed", "fleet"]

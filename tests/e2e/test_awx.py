@@ -151,7 +151,10 @@ def controller(empty_bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made.processes.kill()
 
 
-@pytest.mark.parametrize(("file", "asked_by"), [("survey.json", "site.yml"), ("scale-survey.json", "scale.yml")])
+@pytest.mark.parametrize(
+    ("file", "asked_by"),
+    [("survey.json", "site.yml"), ("scale-survey.json", "scale.yml"), ("mig-survey.json", "mig.yml")],
+)
 def test_awx_takes_the_survey(file: str, asked_by: str) -> None:
     """The rules by which its API refuses one, and that each answer has its value in the inventory or the playbook."""
     survey = json.loads((PROJECT / file).read_text())

@@ -46,6 +46,7 @@ class Recorded:
 
     converge: list[Call]
     verify: list[Call]
+    mig: list[Call]
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +59,25 @@ def recorded(everything: Fleet, bed: Bed, api: Api, audit: AuditLog) -> Recorded
     since = audit.mark()
     work.converge(everything, bed, api)
     work.verify(everything.having(AUTH, bed.kubeconfigs["verify"]), bed, api)
-    calls = audit.calls(since)
-    return Recorded(*([call for call in calls if call.user == user] for user in ("converge", "verify")))
+    calls, since = audit.calls(since), audit.mark()
+    work.mig(everything, bed, api)
+    converge, verify = ([call for call in calls if call.user == user] for user in ("converge", "verify"))
+    return Recorded(converge, verify, audit.calls(since, "converge"))
 
 
 def test_nothing_that_runs_do_is_forbidden(recorded: Recorded) -> None:
-    calls = [*recorded.converge, *recorded.verify]
+    calls = [*recorded.converge, *recorded.verify, *recorded.mig]
     assert [(call.user, call.verb, call.uri) for call in calls if call.status == 403] == []
 
 
-@pytest.mark.parametrize("role", [roles.CONVERGE, roles.NAMESPACED, roles.VERIFY])
+@pytest.mark.parametrize("role", [roles.CONVERGE, roles.NAMESPACED, roles.VERIFY, roles.MIG, roles.MIG_NAMESPACED])
 def test_a_role_is_what_runs_ask_for(recorded: Recorded, role: str) -> None:
     """Otherwise: make generate-rbac."""
     converge, verify = rights_of(recorded.converge), rights_of(recorded.verify)
+    mig = rights_of(recorded.mig, work.MIG_NAMESPACES)
     asked = {
+        roles.MIG: mig.everywhere,
+        roles.MIG_NAMESPACED: mig.in_namespaces,
         roles.CONVERGE: converge.everywhere,
         roles.NAMESPACED: converge.in_namespaces,
         roles.VERIFY: verify.everywhere | verify.in_namespaces,
@@ -82,7 +88,8 @@ def test_a_role_is_what_runs_ask_for(recorded: Recorded, role: str) -> None:
 def test_the_files_say_what_the_generator_says() -> None:
     converge = Rights(GRANTED[roles.CONVERGE], GRANTED[roles.NAMESPACED])
     written = {file.name: file.read_text() for file in roles.FOLDER.iterdir()}
-    assert written == roles.files(converge, Rights(GRANTED[roles.VERIFY], frozenset()))
+    mig = Rights(GRANTED[roles.MIG], GRANTED[roles.MIG_NAMESPACED])
+    assert written == roles.files(converge, Rights(GRANTED[roles.VERIFY], frozenset()), mig)
 
 
 def test_node_classes_of_other_providers_are_called_so() -> None:

@@ -10,6 +10,7 @@ import re
 import pytest
 
 import generate
+import mig_picture
 import why_page
 
 
@@ -50,3 +51,11 @@ def test_the_picture_shows_a_window_at_work() -> None:
     falls = min(minute for minute, _, count in counts if minute > last and count < peak)
     assert falls - last == 10.0
     assert counts[-1][2] == counts[-1][1]
+
+
+def test_the_picture_of_placements_has_every_gpu_and_a_box_for_every_place() -> None:
+    text = mig_picture.picture()
+    gpus = {gpu.name for family in mig_picture.families() for gpu in family}
+    assert [gpu.name for gpu in mig_picture.MIG_GPUS if gpu.name not in gpus or gpu.name not in text] == []
+    places = sum(len(profile.starts) for gpu, *_ in mig_picture.families() for profile in gpu.profiles)
+    assert text.count(" rx=") == places

@@ -35,8 +35,8 @@ _FENCE_TIMEOUT_S = 10.0
 class Call:
     """One answered request. ``resource`` is for instance ``apps/deployments/scale`` or ``pods``; "" for a bare URL.
 
-    ``body`` is what was sent and ``answer`` what came back, for scalings and autoscalers (configs.py). ``received`` and
-    ``ended`` are seconds since the epoch.
+    ``body`` is what was sent and ``answer`` what came back, for scalings, autoscalers and nodes (configs.py).
+    ``received`` and ``ended`` are seconds since the epoch.
     """
 
     user: str

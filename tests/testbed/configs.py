@@ -30,11 +30,13 @@ def _yaml(document: dict[str, Any]) -> str:
 
 
 def _audit_policy() -> dict[str, Any]:
-    """One line per finished request with its metadata; leases, which only components renew, are left out.
+    """One line per finished request with its metadata; leases that components renew are left out.
 
     Of an autoscaling also what was seen and what was decided: both are nowhere else to be seen, and never so exactly.
+    Of a node what was asked and what it was then, by whose version it is known what else was true at that moment.
     """
     scales = [{"group": "apps", "resources": ["*/scale"]}]
+    nodes = [{"group": "", "resources": ["nodes"]}]
     autoscalers = [
         {"group": "autoscaling", "resources": ["horizontalpodautoscalers", "horizontalpodautoscalers/status"]},
         {"group": "keda.sh", "resources": ["scaledobjects/status"]},
@@ -44,7 +46,12 @@ def _audit_policy() -> dict[str, Any]:
         "kind": "Policy",
         "omitStages": ["RequestReceived", "ResponseStarted"],
         "rules": [
-            {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+            {
+                "level": "None",
+                "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}],
+                "namespaces": ["kube-node-lease", "kube-system", "keda"],
+            },
+            {"level": "RequestResponse", "verbs": ["update", "patch"], "resources": nodes},
             {"level": "RequestResponse", "verbs": ["get", "update", "patch"], "resources": scales},
             {"level": "RequestResponse", "verbs": ["create", "update", "patch"], "resources": autoscalers},
             {"level": "Metadata"},

@@ -23,7 +23,7 @@ KEDA_NAMESPACE = "keda"
 NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease", KEDA_NAMESPACE})
 """The namespaces of an empty bed; a reset deletes all others."""
 _ROLES = {
-    "converge": ("gpufleet-converge", "gpufleet-converge-namespaced"),
+    "converge": ("gpufleet-converge", "gpufleet-converge-namespaced", "gpufleet-mig", "gpufleet-mig-namespaced"),
     "verify": ("gpufleet-verify",),
     # Charts bring roles of their own, and nobody may grant what he has not.
     "install": ("cluster-admin",),

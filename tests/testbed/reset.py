@@ -47,6 +47,7 @@ _NODES = (
     ("karpenter.sh/v1alpha1", "nodeoverlays"),
     ("karpenter.kwok.sh/v1alpha1", "kwoknodeclasses"),
     ("v1", "nodes"),
+    ("node.k8s.io/v1", "runtimeclasses"),
 )
 _HELD = (resource_path("v1", "nodes"), resource_path("karpenter.sh/v1", "nodeclaims"))
 # Charts leave them behind; their objects go with them.

@@ -29,7 +29,8 @@ _HELM_AROUND = (
 
 @dataclass(frozen=True)
 class Target:
-    """Where calls go: one resource of one API group, in one namespace or (empty) in all of them."""
+    """Where calls go: one resource of one API group, in one namespace or (empty) in all of them. A subresource is named
+    as rules name it: ``pods/eviction``."""
 
     group: str
     resource: str
@@ -47,7 +48,9 @@ class Access:
     def attributes(self) -> dict[str, str]:
         """As a SelfSubjectAccessReview asks for it."""
         target = self.target
-        return {"verb": self.verb, "group": target.group, "resource": target.resource, "namespace": target.namespace}
+        resource, _slash, subresource = target.resource.partition("/")
+        place = {"group": target.group, "resource": resource, "namespace": target.namespace}
+        return {"verb": self.verb, **place, **({"subresource": subresource} if subresource else {})}
 
 
 def needed(

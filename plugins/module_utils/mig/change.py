@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any, Optional, Union
 
@@ -27,7 +28,7 @@ Json = Mapping[str, Any]
 
 
 class Phase(str, Enum):
-    """How far a change is. Each phase begins with the write that records it; PREFLIGHT writes nothing."""
+    """How far a change is; a record holds the last one that wrote: FENCE, RELABEL or HELD. The rest is seen."""
 
     PREFLIGHT = "preflight"
     FENCE = "fence"
@@ -61,7 +62,7 @@ class Record:
 
     ``former`` is the target to go back to: ``config`` None where the node had no label, ``resources`` as they were
     allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for
-    ``reason``.
+    ``reason``, which is also why a held node is held.
     """
 
     phase: Phase
@@ -83,6 +84,8 @@ class Options:
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
     it is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
+    ``operator_namespace`` is where the GPU Operator runs its pods. ``began`` is when this run began, by the clock of
+    the API server: what an earlier run left has its time once more from then.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK
@@ -92,6 +95,8 @@ class Options:
     wedge_s: float = 1800
     allow_unmanaged: bool = False
     allow_empty_dir: bool = False
+    operator_namespace: str = "gpu-operator"
+    began: Optional[datetime] = None
 
 
 @dataclass(frozen=True)
@@ -104,14 +109,6 @@ class View:
     pods: tuple[Json, ...] = ()
     requests: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PatchNode:
-    """Merge-patch the node, with the resourceVersion that was seen."""
-
-    patch: Json
-    why: str
 
 
 @dataclass(frozen=True)
@@ -154,6 +151,15 @@ class Finish:
 
     outcome: Outcome
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class PatchNode:
+    """Merge-patch the node, with the resourceVersion that was seen. With ``finish`` the change ends in this write."""
+
+    patch: Json
+    why: str
+    finish: Optional[Finish] = None
 
 
 Move = Union[PatchNode, Evict, Nudge, Pause, Finish]

@@ -45,7 +45,7 @@ def maximal(gpu: MigGpu) -> list[dict[str, int]]:
 
 
 def nearest(gpu: MigGpu, layout: Layout) -> list[dict[str, int]]:
-    """The feasible layouts that differ from a layout in the fewest slices, those that hold most first."""
+    """The feasible layouts that differ from a layout in the fewest slices, those of larger slices first."""
     wanted = tuple(layout.get(profile.name, 0) for profile in gpu.profiles)
 
     def distance(counts: _Counts) -> int:
@@ -54,7 +54,7 @@ def nearest(gpu: MigGpu, layout: Layout) -> list[dict[str, int]]:
     known = [counts for counts in _feasible(gpu) if any(counts)]
     least = min(map(distance, known))
     best = [counts for counts in known if distance(counts) == least]
-    return [_named(gpu, counts) for counts in sorted(best, key=lambda counts: (-_compute(gpu, counts), counts))]
+    return [_named(gpu, counts) for counts in sorted(best)]
 
 
 def _place(rest: list[Profile], taken: int, after: int) -> Optional[list[tuple[Profile, int]]]:
@@ -91,7 +91,3 @@ def _raised(counts: _Counts, index: int) -> _Counts:
 
 def _named(gpu: MigGpu, counts: _Counts) -> dict[str, int]:
     return {profile.name: count for profile, count in zip(gpu.profiles, counts) if count}
-
-
-def _compute(gpu: MigGpu, counts: _Counts) -> int:
-    return sum(profile.compute * count for profile, count in zip(gpu.profiles, counts))

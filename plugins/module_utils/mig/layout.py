@@ -184,9 +184,12 @@ def _by_name(name: str, gpu: MigGpu, path: str, problems: Problems) -> Slices:
 
 def _unknown(word: str, gpu: MigGpu, known: list[str]) -> tuple[str, str]:
     """Why a profile, or a name of slices, cannot be had on a GPU, and what to do."""
+    twin = dict(gpu.renamed).get(word)
+    if twin in known:
+        return f"{word!r} is what another driver calls {twin}", "Use the names of one driver."
     fix = nearest_word(word, known)
     profile = word[len("all-") :] if word.startswith("all-") else word
-    others = [other.name for other in MIG_GPUS if other.gpu is not gpu.gpu and word in _words(other)]
+    others = [other.name for other in MIG_GPUS if word in _words(other)]
     reason = refusal(profile)
     if reason and not others and (word == profile or profile[:1].isdigit()):
         return f"{word!r} {reason}", fix

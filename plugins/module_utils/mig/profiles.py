@@ -36,8 +36,11 @@ class Profile(NamedTuple):
 
     @property
     def memory_bytes(self) -> int:
-        """What a process may allocate on it, at least: names are in GB of 10^9 bytes, rounded up, and the driver keeps
-        some. In listings of NVIDIA's user guide it is 0.96 of that (1g.12gb of H100 NVL) to 1.06 (3g.20gb of A100)."""
+        """What is there for a process, at least.
+
+        Names round up, and the driver keeps some: nvidia-smi shows 16384 MiB on 1g.18gb of H200 and 20992 MiB on
+        1g.23gb of B200, which is 0.95 of the GB (10^9 bytes) in the name, and on larger slices more.
+        """
         return int(int(re.findall(r"([0-9]+)gb", self.name)[0]) * 10**9 * 0.95)
 
     @property

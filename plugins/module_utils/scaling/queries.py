@@ -9,6 +9,8 @@ Metric names of vLLM 0.20 and later (``vllm/v1/metrics/loggers.py``). Waiting re
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..fleet.types import LlmModel, Prometheus
 
 
@@ -50,3 +52,12 @@ def kv_cache_query(model: LlmModel, prometheus: Prometheus) -> str:
     """Shares of the KV cache in use, added up over replicas: each replica counts once, whatever its ranks."""
     own = selector(model, prometheus)
     return f"sum(max by ({prometheus.labels.pod}) (vllm:kv_cache_usage_perc{{{own}}}))"
+
+
+def requests_query(pods: Iterable[tuple[str, str]], prometheus: Prometheus) -> str:
+    """Requests that each of these pods, by namespace and name, runs or queues for whatever reason."""
+    labels, places = prometheus.labels, sorted(pods)
+    namespaces, names = ("|".join(dict.fromkeys(part.replace(".", "[.]") for part in column)) for column in zip(*places))
+    own = f'{labels.namespace}=~"{namespaces}",{labels.pod}=~"{names}"'
+    by = f"sum by ({labels.namespace}, {labels.pod})"
+    return f"{by} (vllm:num_requests_running{{{own}}}) + {by} (vllm:num_requests_waiting{{{own}}})"

@@ -13,8 +13,9 @@ from e2e import declaration
 from e2e.fleet import Fleet
 from e2e.guard import guarded
 from e2e.rbac import roles, work
-from e2e.rbac.rights import Rights, rights_of
+from e2e.rbac.rights import rights_of
 from testbed.api import Api
+from testbed.audit import Call
 from testbed.bed import Bed
 
 _USER = "install"
@@ -24,16 +25,16 @@ def main() -> None:
     with guarded("generate-rbac") as bed, TemporaryDirectory() as folder:
         fleet = work.everything(Fleet(Path(folder), {"local": declaration.variables(bed)}))
         fleet = fleet.having("gpufleet_cluster.auth.kubeconfig", bed.kubeconfigs[_USER])
-        converge, verify = (_recorded(bed, fleet, run) for run in (work.converge, work.verify))
-    for name, text in roles.files(converge, verify).items():
+        converge, verify, mig = (_recorded(bed, fleet, run) for run in (work.converge, work.verify, work.mig))
+    for name, text in roles.files(rights_of(converge), rights_of(verify), rights_of(mig, work.MIG_NAMESPACES)).items():
         (roles.FOLDER / name).write_text(text)
         print(f"wrote docs/rbac/{name}")
 
 
-def _recorded(bed: Bed, fleet: Fleet, run: Callable[[Fleet, Bed, Api], None]) -> Rights:
+def _recorded(bed: Bed, fleet: Fleet, run: Callable[[Fleet, Bed, Api], None]) -> list[Call]:
     since = bed.audit().mark()
     run(fleet, bed, bed.api())
-    return rights_of(bed.audit().calls(since, _USER))
+    return bed.audit().calls(since, _USER)
 
 
 if __name__ == "__main__":

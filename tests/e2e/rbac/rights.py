@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.node_class import KINDS
@@ -41,14 +41,18 @@ class Rights:
         return self.everywhere | self.in_namespaces
 
 
-def rights_of(calls: Iterable[Call]) -> Rights:
-    """The fewest rights with which these calls are allowed.
+def rights_of(calls: Iterable[Call], namespaces: Collection[str] = ()) -> Rights:
+    """The fewest rights with which these calls are allowed, where a run works in ``namespaces``; all if empty.
 
     Left out is what every authenticated user may do: discovery, the version, questions about one's own rights.
     """
     asked = [(call, right) for call in calls if call.resource and not call.is_review for right in _asked_for(call)]
     everywhere = {
-        right for call, right in asked if not call.namespace or (right.group, right.resource) in _CLUSTER_WIDE
+        right
+        for call, right in asked
+        if not call.namespace
+        or (right.group, right.resource) in _CLUSTER_WIDE
+        or (namespaces and call.namespace not in namespaces)
     }
     everywhere |= {other for right in everywhere for other in _alike(right)}
     return Rights(frozenset(everywhere), frozenset(right for _, right in asked) - everywhere)

@@ -15,6 +15,7 @@ from testbed.layout import REPOSITORY
 
 FOLDER = REPOSITORY / "docs/rbac"
 CONVERGE, NAMESPACED, VERIFY = "gpufleet-converge", "gpufleet-converge-namespaced", "gpufleet-verify"
+MIG, MIG_NAMESPACED = "gpufleet-mig", "gpufleet-mig-namespaced"
 
 _GENERATED = """\
 # Written by `make generate-rbac` from the calls that runs really make.
@@ -29,6 +30,12 @@ _ABOUT: Mapping[str, str] = {
 # that of the placeholders of warm nodes (gpufleet_cluster.namespace). Bind it by a RoleBinding in each of them, or in
 # the whole cluster by a ClusterRoleBinding if runs are to make namespaces: who may change any Deployment may become
 # anybody.""",
+    MIG: """\
+# What mig.yml needs in the whole cluster: nodes are cordoned and labelled, and pods that use their GPUs are evicted
+# wherever they are. Bind it by a ClusterRoleBinding.""",
+    MIG_NAMESPACED: """\
+# What mig.yml needs in the namespaces of the GPU Operator (gpufleet_cluster.gpu_operator_namespace) and of the Leases
+# (gpufleet_cluster.namespace). Bind it by a RoleBinding in both.""",
     VERIFY: """\
 # What preflight, wait_for and replica_target_info read. It changes nothing, and can read no Secret. Bind it by a
 # ClusterRoleBinding.""",
@@ -36,6 +43,7 @@ _ABOUT: Mapping[str, str] = {
 _NODE_CLASS = "What nodes are made of; each provider has its own kind, and needs no other."
 _PURPOSES: Mapping[str, str] = {
     "aksnodeclasses": _NODE_CLASS,
+    "configmaps": "What mig-manager and the device plugin are told of cut and shared GPUs.",
     "customresourcedefinitions": "They say the versions of Karpenter and KEDA where the Deployments do not.",
     "deployments": "The models, the placeholders of warm nodes, and the versions of Karpenter and KEDA.",
     "deployments/scale": "What an autoscaler makes of a model, and which pods are the model's.",
@@ -44,13 +52,15 @@ _PURPOSES: Mapping[str, str] = {
     "events.k8s.io/events": "What scale.yml did to the bounds of a model.",
     "horizontalpodautoscalers": "Who owns a replica count, and whether KEDA's have a metric.",
     "kwoknodeclasses": _NODE_CLASS,
+    "leases": "One run at a time changes the MIG layouts of a pool.",
     "namespaces": "They are made where they are missing. That of the system tells one cluster from another.",
     "nodeclaims": "Nodes on their way, and why they do not come.",
     "nodepools": "The pools that Karpenter buys.",
     "nodereadinessrules": "Who removes the startup taint of GPU nodes.",
-    "nodes": "What pools of existing nodes offer, and which nodes a pool that is pruned still has.",
+    "nodes": "What pools of existing nodes offer, which ones a pruned pool still has, and what they are cut into.",
     "poddisruptionbudgets": "How many replicas of a model may be missing.",
-    "pods": "Why a model does not start, and whether GPUs of a pool that is pruned are in use.",
+    "pods": "Why a model does not start, and who uses GPUs of what is pruned or cut. A mig-manager that is stuck goes.",
+    "pods/eviction": "Pods leave a node that is cut.",
     "priorityclasses": "Placeholders of warm nodes give way to every model.",
     "scaledobjects": "How the models scale.",
     "serviceaccounts": "Those of the models; nothing is bound to them.",
@@ -59,9 +69,15 @@ _PURPOSES: Mapping[str, str] = {
 }
 
 
-def files(converge: Rights, verify: Rights) -> dict[str, str]:
+def files(converge: Rights, verify: Rights, mig: Rights) -> dict[str, str]:
     """Content by file name: one role each."""
-    by_role = {CONVERGE: converge.everywhere, NAMESPACED: converge.in_namespaces, VERIFY: verify.all}
+    by_role = {
+        CONVERGE: converge.everywhere,
+        NAMESPACED: converge.in_namespaces,
+        MIG: mig.everywhere,
+        MIG_NAMESPACED: mig.in_namespaces,
+        VERIFY: verify.all,
+    }
     return {f"{name}.yaml": _role(name, rights) for name, rights in by_role.items()}
 
 

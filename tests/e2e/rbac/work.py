@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from e2e import declaration, helm_releases
+from e2e import mig as nodes
 from e2e.fleet import COMPONENTS, Fleet, apply_task, play
 from e2e.observed import until
 from testbed import objects
@@ -26,7 +27,9 @@ _NODES = resource_path("v1", "nodes")
 _SCHEDULED_WITHIN_S = 30
 #: So that no pod is made and no node bought.
 _PAUSED = {"Deployment": {"spec": {"paused": True}}}
-_STUCK = "stuck"
+_STUCK, _CUT = "stuck", "cut"
+#: Of the GPU Operator, and of the Leases.
+MIG_NAMESPACES = ("gpu-operator", "gpufleet")
 _ROLES = ("preflight", "karpenter", "vllm", "keda")
 _TARGETS = {
     "gpufleet.llm.replica_target_info": {"cluster": "{{ gpufleet_cluster }}", "namespace": declaration.NAMESPACE}
@@ -64,6 +67,16 @@ def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
     """Only read what ``converge`` has made."""
     with _without_version_labels(bed, api):
         fleet.run(_play(["preflight"], _wait_task(), _TARGETS))
+
+
+def mig(fleet: Fleet, bed: Bed, api: Api) -> None:
+    """Cut a node that pods are on, and then one whose mig-manager only a new pod of it makes do so."""
+    nodes.node(api, _CUT)
+    nodes.up(api, [_CUT])
+    nodes.create(api, _CUT, nodes.budget("work", "work", maxUnavailable=1), nodes.workload("work", 1, _CUT))
+    nodes.running_on(api, _CUT, _CUT, 1)
+    declared = fleet.having("gpufleet_pools", [nodes.pool(_CUT)]).having("gpufleet_models", [])
+    declared.run(_play(["mig"]))
 
 
 def _play(roles: Sequence[str], *tasks: Json) -> list[Json]:

@@ -14,6 +14,7 @@ import pytest
 from testbed.api import Api, ApiError, Json
 from testbed.standins.gpu_operands import operator
 from testbed.standins.gpu_operands.cluster_policy import DISCOVERY_ANNOTATION, discovery_patch, statuses
+from testbed.standins.gpu_operands.operand_objects import Policy
 
 from .fake_api import patched
 
@@ -106,6 +107,9 @@ class FakeCluster:
             raise ApiError(404, "NotFound", "no such resource")
         yield "ADDED", self.objects["policy"]
 
+    def apply(self, path: str, body: Json, manager: str) -> Json:
+        raise ApiError(404, "NotFound", "no such namespace")
+
     def patch(self, path: str, body: Json, *_: Any) -> Json:
         if "clusterpolicies" in path:
             self.statuses.append(body["status"])
@@ -119,7 +123,7 @@ def test_a_policy_whose_definition_comes_later_is_followed(monkeypatch: pytest.M
     cluster = FakeCluster()
 
     async def run() -> None:
-        task = asyncio.create_task(operator.Operator(cast(Api, cluster)).run())
+        task = asyncio.create_task(operator.Operator(cast(Api, cluster), Policy()).run())
         async with asyncio.timeout(DEADLINE_S):
             while not cluster.statuses:
                 await asyncio.sleep(0.005)

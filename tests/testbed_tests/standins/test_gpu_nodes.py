@@ -28,6 +28,23 @@ RULE: Json = {
 }
 
 
+UP = Devices(8, 8)
+FEATURES = products.feature_labels(products.product_of({"metadata": {}}), 1)
+
+
+def device_patch(node: Json, devices: Devices | None) -> Json | None:
+    return nodes.device_patch(node, devices, whole(devices))
+
+
+def full_patch(node: Json, devices: Devices | None) -> Json | None:
+    return nodes.full_patch(node, devices, whole(devices))
+
+
+def whole(devices: Devices | None) -> nodes.Registered:
+    """What the device plugin reports of GPUs that are not cut."""
+    return {} if devices is None else {nodes.GPU: devices}
+
+
 def newborn() -> Json:
     """As Karpenter's kwok provider makes it: all of allocatable, capacity of what was asked for only."""
     return {
@@ -57,47 +74,47 @@ def test_schedules_that_are_none(text: str) -> None:
 
 
 def test_a_newborn_node_loses_its_gpus_and_is_not_ready() -> None:
-    node = patched(newborn(), nodes.device_patch(newborn(), None))
+    node = patched(newborn(), device_patch(newborn(), None))
     assert "nvidia.com/gpu" not in node["status"]["allocatable"]
     assert "nvidia.com/gpu" not in node["status"]["capacity"]
     assert node["status"]["allocatable"]["cpu"] == "191"
     assert (nodes.gpus(node), nodes.ready(node)) == (8, "False")
-    assert nodes.device_patch(node, None) is None
-    assert nodes.full_patch(node) is None
+    assert device_patch(node, None) is None
+    assert full_patch(node, UP) is None
 
 
 def test_one_of_eight_is_not_full() -> None:
-    bare = patched(newborn(), nodes.device_patch(newborn(), None))
-    node = patched(bare, nodes.device_patch(bare, Devices(1, 1)))
+    bare = patched(newborn(), device_patch(newborn(), None))
+    node = patched(bare, device_patch(bare, Devices(1, 1)))
     assert (node["status"]["allocatable"]["nvidia.com/gpu"], nodes.ready(node)) == ("1", "False")
-    assert nodes.full_patch(node) is None
+    assert full_patch(node, UP) is None
 
 
 def test_full_is_only_said_once_it_is_seen() -> None:
-    bare = patched(newborn(), nodes.device_patch(newborn(), None))
-    devices_up = nodes.device_patch(bare, Devices(8, 8))
+    bare = patched(newborn(), device_patch(newborn(), None))
+    devices_up = device_patch(bare, Devices(8, 8))
     assert devices_up is not None and "conditions" not in devices_up["status"]
     node = patched(bare, devices_up)
     assert nodes.FULL_AT_ANNOTATION not in nodes.annotations_of(node)
-    node = patched(node, nodes.full_patch(node))
+    node = patched(node, full_patch(node, UP))
     assert nodes.ready(node) == "True"
     assert nodes.FULL_AT_ANNOTATION in nodes.annotations_of(node)
-    assert nodes.device_patch(node, Devices(8, 8)) is None
-    assert nodes.full_patch(node) is None
+    assert device_patch(node, Devices(8, 8)) is None
+    assert full_patch(node, UP) is None
 
 
 def test_a_status_that_someone_rewrote_is_put_right() -> None:
-    bare = patched(newborn(), nodes.device_patch(newborn(), None))
+    bare = patched(newborn(), device_patch(newborn(), None))
     rewritten = deepcopy(bare)
     rewritten["status"]["allocatable"]["nvidia.com/gpu"] = "8"
-    assert "nvidia.com/gpu" not in patched(rewritten, nodes.device_patch(rewritten, None))["status"]["allocatable"]
+    assert "nvidia.com/gpu" not in patched(rewritten, device_patch(rewritten, None))["status"]["allocatable"]
     assert nodes.gpus(rewritten) == 8
 
 
 def test_a_lost_gpu_takes_readiness_back() -> None:
-    node = patched(newborn(), nodes.device_patch(newborn(), Devices(8, 8)))
-    node = patched(node, nodes.full_patch(node))
-    node = patched(node, nodes.device_patch(node, Devices(7, 8)))
+    node = patched(newborn(), device_patch(newborn(), Devices(8, 8)))
+    node = patched(node, full_patch(node, UP))
+    node = patched(node, device_patch(node, Devices(7, 8)))
     assert (node["status"]["allocatable"], node["status"]["capacity"]) == (
         {"cpu": "191", "nvidia.com/gpu": "7"},
         {"nvidia.com/gpu": "8"},
@@ -112,7 +129,7 @@ def test_labels_come_in_two_goes() -> None:
     assert node["metadata"]["labels"]["nvidia.com/gpu.deploy.mig-manager"] == "true"
     assert "nvidia.com/gpu.count" not in node["metadata"]["labels"]
     assert nodes.label_patch(node, None) is None
-    node = patched(node, nodes.label_patch(node, Devices(1, 1)))
+    node = patched(node, nodes.label_patch(node, FEATURES))
     # GFD counts what it sees: a count that agrees with allocatable proves nothing.
     assert node["metadata"]["labels"]["nvidia.com/gpu.count"] == "1"
     assert node["metadata"]["labels"]["nvidia.com/gpu.product"] == "NVIDIA-H100-80GB-HBM3"

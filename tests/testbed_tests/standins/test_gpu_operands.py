@@ -12,6 +12,7 @@ from itertools import pairwise
 from testbed.api import Json
 from testbed.standins.gpu_operands import node as nodes
 from testbed.standins.gpu_operands.bring_up import Schedule, Step, parse
+from testbed.standins.gpu_operands.operand_objects import Policy
 from testbed.standins.gpu_operands.operands import BRING_UP_ANNOTATION, GpuNode
 
 from .fake_api import FakeNodeApi, patched
@@ -30,7 +31,7 @@ def play(node: Json, until: Callable[[Json], bool], schedule: Schedule = PARTIAL
     fake = FakeNodeApi(node)
 
     async def run() -> None:
-        task = asyncio.create_task(GpuNode(fake.api(), node, schedule, RULES).run())
+        task = asyncio.create_task(GpuNode(fake.api(), node, schedule, RULES, Policy()).run())
         async with asyncio.timeout(DEADLINE_S):
             while not until(fake.node):
                 await asyncio.sleep(0.005)
@@ -80,7 +81,7 @@ def test_a_restart_goes_on_where_it_was() -> None:
 def test_a_new_schedule_starts_anew() -> None:
     async def run() -> FakeNodeApi:
         fake = FakeNodeApi(born())
-        gpu_node = GpuNode(fake.api(), fake.node, parse("all@0"), RULES)
+        gpu_node = GpuNode(fake.api(), fake.node, parse("all@0"), RULES, Policy())
         task = asyncio.create_task(gpu_node.run())
         async with asyncio.timeout(DEADLINE_S):
             while nodes.ready(fake.node) != "True":

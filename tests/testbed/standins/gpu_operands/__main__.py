@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from testbed.api import Api
 
 from .bring_up import Schedule, parse
+from .mig_manager import MigManagers
+from .operand_objects import Policy
 from .operands import Operands
 from .operator import Operator
 
@@ -35,9 +37,11 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 async def _run(kubeconfig: str, bring_up: Schedule) -> None:
+    policy = Policy()
     async with asyncio.TaskGroup() as group:
-        group.create_task(Operands(Api.from_kubeconfig(kubeconfig), bring_up).run())
-        group.create_task(Operator(Api.from_kubeconfig(kubeconfig)).run())
+        group.create_task(Operands(Api.from_kubeconfig(kubeconfig), bring_up, policy).run())
+        group.create_task(Operator(Api.from_kubeconfig(kubeconfig), policy).run())
+        group.create_task(MigManagers(Api.from_kubeconfig(kubeconfig), policy).run())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from .. import timestamps
 from . import node as nodes
 
 _GPU_PRESENT = "nvidia.com/gpu.present"
+_MIG_CONFIG = "nvidia.com/mig.config"
 _DISCOVERED = "feature.node.kubernetes.io/"
 # Node annotation: with "false" node discovery does not run there.
 DISCOVERY_ANNOTATION = "testbed.gpufleet.io/node-discovery"
@@ -24,11 +25,27 @@ DISCOVERY_ANNOTATION = "testbed.gpufleet.io/node-discovery"
 
 def statuses(policies: Iterable[Json], cluster: Sequence[Json]) -> Iterable[tuple[str, Json]]:
     """(name, status) of each whose status has to change: the oldest follows the nodes, all others are ignored."""
-    ordered = sorted(policies, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
-    for index, policy in enumerate(ordered):
+    for index, policy in enumerate(_by_age(policies)):
         status = _follow(policy, cluster) if index == 0 else {"state": "ignored", "namespace": "gpu-operator"}
         if not _says(policy.get("status", {}), status):
             yield policy["metadata"]["name"], status
+
+
+def first(policies: Iterable[Json]) -> Json | None:
+    """The one that counts."""
+    return next(iter(_by_age(policies)), None)
+
+
+def _by_age(policies: Iterable[Json]) -> list[Json]:
+    return sorted(policies, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]))
+
+
+def default_mig_patch(node: Json, default: str) -> Json | None:
+    """The MIG configuration that the operator gives to a node that can be cut and has no label yet."""
+    labels = node["metadata"].get("labels", {})
+    if not default or labels.get("nvidia.com/mig.capable") != "true" or _MIG_CONFIG in labels:
+        return None
+    return {"metadata": {"labels": {_MIG_CONFIG: default}}}
 
 
 def discovery_patch(node: Json) -> Json | None:

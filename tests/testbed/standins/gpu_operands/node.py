@@ -19,6 +19,8 @@ GPUS_ANNOTATION = "testbed.gpufleet.io/gpus"
 # When the last of them became allocatable (MicroTime, never early); absent while some are missing.
 FULL_AT_ANNOTATION = "testbed.gpufleet.io/gpu-full-at"
 READY_CONDITION = "nvidia.com/GPUReady"
+#: What the device plugin reports, by resource.
+Registered = Mapping[str, Devices]
 
 
 def gpus(node: Json) -> int:
@@ -37,19 +39,24 @@ def annotations_of(node: Json) -> Mapping[str, str]:
     return found
 
 
-def device_patch(node: Json, devices: Devices | None) -> Json | None:
-    """Patch of node and status that sets what is registered, takes the ready condition back unless all is there."""
+def device_patch(node: Json, devices: Devices | None, registered: Registered) -> Json | None:
+    """Patch of node and status that sets what is registered, takes the ready condition back unless all is there.
+
+    What the device plugin no longer registers, the kubelet keeps at 0; it goes only with the plugin's first start.
+    """
     expected = gpus(node)
     full = devices is not None and devices.healthy == expected
-    healthy = None if devices is None else str(devices.healthy)
-    registered = None if devices is None else str(devices.registered)
-    status = node["status"]
-    now = (status.get("allocatable", {}).get(GPU), status.get("capacity", {}).get(GPU), ready(node))
-    if now[:2] == (healthy, registered) and (full or now[2] == "False") and GPUS_ANNOTATION in annotations_of(node):
+    allocatable, capacity = (node["status"].get(each, {}) for each in ("allocatable", "capacity"))
+    gone = None if devices is None else "0"
+    names = {name for name in (*allocatable, *capacity) if name.startswith("nvidia.com/")}
+    healthy = dict.fromkeys(names, gone) | {name: str(each.healthy) for name, each in registered.items()}
+    known = dict.fromkeys(names, gone) | {name: str(each.registered) for name, each in registered.items()}
+    as_wanted = _shows(allocatable, healthy) and _shows(capacity, known)
+    if as_wanted and (full or ready(node) == "False") and GPUS_ANNOTATION in annotations_of(node):
         return None
     patch: Json = {
         "metadata": {"annotations": {GPUS_ANNOTATION: str(expected)}},
-        "status": {"allocatable": {GPU: healthy}, "capacity": {GPU: registered}},
+        "status": {"allocatable": healthy, "capacity": known},
     }
     if not full:
         patch["metadata"]["annotations"][FULL_AT_ANNOTATION] = None
@@ -57,10 +64,11 @@ def device_patch(node: Json, devices: Devices | None) -> Json | None:
     return patch
 
 
-def full_patch(node: Json) -> Json | None:
+def full_patch(node: Json, devices: Devices | None, registered: Registered) -> Json | None:
     """Patch for a node whose last GPU is known to be allocatable: says so, and since when."""
-    status = node["status"]
-    if status.get("allocatable", {}).get(GPU) != str(gpus(node)) or ready(node) == "True":
+    if devices is None or devices.healthy != gpus(node) or ready(node) == "True":
+        return None
+    if device_patch(node, devices, registered):
         return None
     return {
         "metadata": {"annotations": {FULL_AT_ANNOTATION: timestamps.now_micro()}},
@@ -68,20 +76,34 @@ def full_patch(node: Json) -> Json | None:
     }
 
 
-def label_patch(node: Json, devices: Devices | None) -> Json | None:
+def label_patch(node: Json, features: Mapping[str, str] | None) -> Json | None:
+    """Patch that sets the labels of discovery and, where GFD runs, its ``features`` and no other of its kind."""
     product = products.product_of(node)
-    wanted = products.discovered_labels(product)
-    if devices is not None:
-        wanted |= products.feature_labels(product, devices.registered)
     have = node["metadata"].get("labels", {})
-    missing = {name: value for name, value in wanted.items() if have.get(name) != value}
-    return {"metadata": {"labels": missing}} if missing else None
+    found = products.discovered_labels(product)
+    # mig-manager pauses operands by these labels: the operator gives them only to nodes that lack them.
+    wanted: dict[str, str | None] = {
+        name: value for name, value in found.items() if not (name in have and name.startswith(products.DEPLOY))
+    }
+    if features is not None:
+        wanted |= {name: None for name in have if products.is_feature(name)} | dict(features)
+    differs = {name: value for name, value in wanted.items() if have.get(name) != value}
+    return {"metadata": {"labels": differs}} if differs else None
+
+
+def deployed(node: Json, operand: str) -> bool:
+    """Whether the operand may run there: neither switched off nor paused."""
+    return bool(node["metadata"].get("labels", {}).get(f"{products.DEPLOY}{operand}", "true") == "true")
 
 
 def ready(node: Json) -> str | None:
     """Status of the ready condition, None when it is not there."""
     conditions = node["status"].get("conditions", ())
     return next((each["status"] for each in conditions if each["type"] == READY_CONDITION), None)
+
+
+def _shows(have: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
+    return all(have.get(name) == value for name, value in wanted.items())
 
 
 def _condition(node: Json, status: str) -> Json:

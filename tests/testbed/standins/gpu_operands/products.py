@@ -17,31 +17,40 @@ from testbed.api import Json
 
 INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 PRODUCT_ANNOTATION = "testbed.gpufleet.io/gpu-product"
+#: Labels of the operator, one an operand: where it runs.
+DEPLOY = "nvidia.com/gpu.deploy."
 
 
 @dataclass(frozen=True)
 class Product:
-    """One GPU model; memory in MiB."""
+    """One GPU model; memory in MiB, the PCI id (device and vendor) of those that can be cut."""
 
     name: str
     memory: int
     family: str
     compute: str
-    mig_capable: bool = False
+    pci_id: str = ""
+
+    @property
+    def mig_capable(self) -> bool:
+        return bool(self.pci_id)
 
 
-_H100 = Product("NVIDIA-H100-80GB-HBM3", 81559, "hopper", "9.0", mig_capable=True)
+_H100 = Product("NVIDIA-H100-80GB-HBM3", 81559, "hopper", "9.0", "0x233010DE")
+_H200 = Product("NVIDIA-H200", 143771, "hopper", "9.0", "0x233510DE")
 _BY_INSTANCE_FAMILY: Mapping[str, Product] = {
-    "p4d": Product("NVIDIA-A100-SXM4-40GB", 40960, "ampere", "8.0", mig_capable=True),
-    "p4de": Product("NVIDIA-A100-SXM4-80GB", 81920, "ampere", "8.0", mig_capable=True),
+    "p4d": Product("NVIDIA-A100-SXM4-40GB", 40960, "ampere", "8.0", "0x20B010DE"),
+    "p4de": Product("NVIDIA-A100-SXM4-80GB", 81920, "ampere", "8.0", "0x20B210DE"),
     "p5": _H100,
-    "p5e": Product("NVIDIA-H200", 143771, "hopper", "9.0", mig_capable=True),
-    "p5en": Product("NVIDIA-H200", 143771, "hopper", "9.0", mig_capable=True),
+    "p5e": _H200,
+    "p5en": _H200,
+    "p6-b200": Product("NVIDIA-B200", 183359, "blackwell", "10.0", "0x290110DE"),
     "g5": Product("NVIDIA-A10G", 23028, "ampere", "8.6"),
     "g6": Product("NVIDIA-L4", 23034, "ada-lovelace", "8.9"),
     "g6e": Product("NVIDIA-L40S", 46068, "ada-lovelace", "8.9"),
 }
-_BY_NAME = {product.name: product for product in _BY_INSTANCE_FAMILY.values()}
+_A30 = Product("NVIDIA-A30", 24576, "ampere", "8.0", "0x20B710DE")
+_BY_NAME = {product.name: product for product in (*_BY_INSTANCE_FAMILY.values(), _A30)}
 _DEPLOYED = (
     "driver",
     "container-toolkit",
@@ -68,7 +77,7 @@ def discovered_labels(product: Product) -> dict[str, str]:
     return {
         "feature.node.kubernetes.io/pci-10de.present": "true",
         "nvidia.com/gpu.present": "true",
-        **{f"nvidia.com/gpu.deploy.{operand}": "true" for operand in operands},
+        **{f"{DEPLOY}{operand}": "true" for operand in operands},
     }
 
 
@@ -88,3 +97,11 @@ def feature_labels(product: Product, gpus: int) -> dict[str, str]:
         "nvidia.com/mig.capable": str(product.mig_capable).lower(),
         "nvidia.com/mig.strategy": "single",
     }
+
+
+def is_feature(label: str) -> bool:
+    """Whether GFD sets a label of this name. It leaves mig.capable, by which the operator knows the node."""
+    return label in _FEATURES or label.startswith("nvidia.com/mig-")
+
+
+_FEATURES = {*feature_labels(_H100, 1), "nvidia.com/gpu.slices.gi"} - {"nvidia.com/mig.capable"}

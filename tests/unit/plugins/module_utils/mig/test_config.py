@@ -22,7 +22,12 @@ WHOLE = NodeLayout((None,) * 8)
 SOME = NodeLayout((None, {"3g.40gb": 2}, None, {"3g.40gb": 1, "4g.40gb": 1}))
 FOREIGN = {
     "theirs": [
-        {"device-filter": "0x20B010DE", "devices": "all", "mig-enabled": True, "mig-devices": {"1g.5gb": 7}},
+        {
+            "device-filter": "0x20B010DE",
+            "devices": "all",
+            "mig-enabled": True,
+            "mig-devices": {"1g.5gb": 7, "7g.40gb": 0},
+        },
         {"device-filter": ["0x233010de:0x16C110DE"], "devices": [1, 0], "mig-enabled": True, "mig-devices": {}},
     ]
 }
@@ -66,6 +71,7 @@ def test_filters_are_written_for_mixed_fleets_alone() -> None:
     assert layout_in(mixed, config_name(half), A100_40, 1) == half
     assert layout_in(mixed, config_name(half), H100, 1) is None
     assert "device-filter" not in mixed["all-disabled"][0]
+    assert merge(mixed, [(H100, SEVEN)])[config_name(SEVEN)] == [alone]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         ({**entry(), "more": 1}, "more is not a known key"),
         (entry(device=0), "mig-configs.x[0].device is not a known key"),
         (entry(devices="some"), "mig-configs.x[0].devices must be all, or a list of indices"),
+        (entry(devices=[True]), "mig-configs.x[0].devices must be all, or a list of indices"),
         (entry(devices=...), "mig-configs.x[0].devices must be all, or a list of indices"),
         (entry(mig_enabled="yes"), "mig-configs.x[0].mig-enabled must be true or false"),
         (entry(mig_devices=...), "mig-configs.x[0].mig-devices is required where mig-enabled is true"),

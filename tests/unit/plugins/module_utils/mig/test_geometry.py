@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -47,21 +47,35 @@ def every_feasible(gpu: MigGpu) -> set[frozenset[tuple[str, int]]]:
     return found
 
 
-def every_multiset(gpu: MigGpu) -> Iterator[dict[str, int]]:
-    ranges = [range(profile.most + 2) for profile in gpu.profiles]
-    for counts in itertools.product(*ranges):
-        yield {profile.name: count for profile, count in zip(gpu.profiles, counts, strict=True) if count}
+def every_multiset(gpu: MigGpu) -> Iterator[Counter[str]]:
+    """Of up to one slice more than the GPU could hold of its smallest; a larger one has one of these in it."""
+    slots = max(start + profile.size for profile in gpu.profiles for start in profile.starts)
+    most = slots // min(profile.size for profile in gpu.profiles)
+    names = [profile.name for profile in gpu.profiles]
+    for size in range(most + 2):
+        yield from map(Counter, itertools.combinations_with_replacement(names, size))
 
 
 def test_placement_is_brute_force_over_all_multisets(gpu: MigGpu) -> None:
     feasible = every_feasible(gpu)
     layouts = list(every_multiset(gpu))
-    if len(layouts) > 20_000:
-        layouts = random.Random(1).sample(layouts, 20_000) + [dict(layout) for layout in feasible]
+    assert feasible <= {frozenset(layout.items()) for layout in layouts}
     wrong = [
         layout for layout in layouts if (place(gpu, layout) is not None) != (frozenset(layout.items()) in feasible)
     ]
     assert wrong == []
+
+
+def test_maximal_and_nearest_layouts_are_those_of_brute_force(gpu: MigGpu) -> None:
+    feasible = [Counter(dict(counts)) for counts in every_feasible(gpu)]
+    full = [layout for layout in feasible if not any(layout < other for other in feasible)]
+    assert sorted(sorted(layout.items()) for layout in maximal(gpu)) == sorted(sorted(one.items()) for one in full)
+    for asked in ({gpu.profiles[0].name: 5, gpu.profiles[-1].name: 2}, {gpu.profiles[2].name: 3}):
+        wanted = Counter(asked)
+        apart = [((wanted - one) + (one - wanted)).total() for one in feasible if one]
+        found = [Counter(one) for one in nearest(gpu, asked)]
+        assert {((wanted - one) + (one - wanted)).total() for one in found} == {min(apart)}
+        assert len(found) == apart.count(min(apart))
 
 
 def test_places_do_not_overlap(gpu: MigGpu) -> None:
