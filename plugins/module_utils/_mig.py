@@ -156,7 +156,9 @@ class Driver:
 
     def __post_init__(self) -> None:
         self.nodes = Nodes(self.cluster, self.fleet, self.task.pool, self.memory.refused, self.clock)
-        ref = Ref("coordination.k8s.io/v1", "Lease", self.fleet.cluster.namespace, f"gpufleet-mig-{self.task.pool.name}")
+        ref = Ref(
+            "coordination.k8s.io/v1", "Lease", self.fleet.cluster.namespace, f"gpufleet-mig-{self.task.pool.name}"
+        )
         labels = ownership(self.fleet, ROLE, pool=self.task.pool.name)
         self._lease = Lease(self.cluster, ref, labels, self.memory.run, self.memory.lease, self.clock, self.now)
         self._open: dict[str, Decision] = {}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -66,10 +65,9 @@ def course(view: View, target: Target, options: Options, now: datetime) -> Decis
     labels = view.node["metadata"]["labels"]
     if CUT in labels:
         return Decision(Phase.PREFLIGHT, Finish(Outcome.UNCHANGED))
-    if "bad" in labels:
-        if view.node["spec"].get("unschedulable"):
-            finish = Finish(Outcome.HELD, (FAILED,))
-            return Decision(Phase.HELD, PatchNode({"metadata": {"labels": {"held": "yes"}}}, "hold", finish))
+    if "bad" in labels and view.node["spec"].get("unschedulable"):
+        finish = Finish(Outcome.HELD, (FAILED,))
+        return Decision(Phase.HELD, PatchNode({"metadata": {"labels": {"held": "yes"}}}, "hold", finish))
     if not view.node["spec"].get("unschedulable"):
         return Decision(Phase.FENCE, PatchNode({"metadata": {}, "spec": {"unschedulable": True}}, "fence off"))
     if "slow" in labels:
@@ -88,13 +86,12 @@ def world(*nodes: dict[str, Any]) -> MigApi:
     return api
 
 
-def driver(api: MigApi, memory: Memory | None = None, decide: Any = course, **params: Any) -> Driver:
+def driver(api: MigApi, memory: Memory | None = None, **params: Any) -> Driver:
     """A step of a run."""
     fleet = parse_fleet(CLUSTER, [POOL], None, None)
     task, _timeout = task_of({**PARAMS, **params}, fleet)
-    check: Callable[[list[str]], None] = lambda nodes: None
     return Driver(
-        api.cluster(), fleet, task, memory or Memory(), check, api.clock, lambda: observed.NOW, decide=decide
+        api.cluster(), fleet, task, memory or Memory(), lambda nodes: None, api.clock, lambda: observed.NOW, course
     )
 
 
