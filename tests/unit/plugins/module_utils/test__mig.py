@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run changes as many nodes as it may, each by its own decisions, under its Lease, and remembers between its steps."""
+"""A run changes as many nodes as it may, each by its own decisions, under its Lease, and remembers between steps."""
 
 from __future__ import annotations
 
