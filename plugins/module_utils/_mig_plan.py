@@ -59,6 +59,6 @@ def result(task: Task, planned: Sequence[NodePlan]) -> dict[str, Any]:
         "nodes": entries,
         "diff": [diff_entry(plan.node, *shown[plan.node]) for plan in changed],
         "text": [plan.summary for plan in planned],
-        "msg": f"pool {task.pool.name}: {len(changed)} of {len(planned)} nodes to be changed, at most {task.limit} at once,"
-        f" {pods} pods to be evicted",
+        "msg": f"pool {task.pool.name}: {len(changed)} of {len(planned)} nodes to be changed, {task.limit} at once,"
+        f" and {pods} pods to be evicted",
     }
