@@ -97,7 +97,10 @@ ROLES: dict[str, dict[str, Any]] = {
         "title": "The NVIDIA GPU Operator, installed by Helm",
         "parts": ("cluster", "pools", "versions"),
         "options": {
-            "namespace": {"type": "str", "default": "gpu-operator", "description": "Namespace of the release."},
+            "namespace": {
+                "type": "str",
+                "description": "Namespace of the release. Defaults to C(gpufleet_cluster.gpu_operator_namespace).",
+            },
             "chart_ref": {
                 "type": "str",
                 "default": "gpu-operator",
@@ -115,9 +118,9 @@ ROLES: dict[str, dict[str, Any]] = {
             },
             "mig_strategy": {
                 "type": "str",
-                "choices": ["none", "single", "mixed"],
-                "default": "single",
-                "description": "How the device plugin names MIG devices.",
+                "choices": ["", "none", "single", "mixed"],
+                "default": "",
+                "description": "How the device plugin names MIG devices; as the pools need it if empty.",
             },
             "tolerations": {
                 "type": "list",

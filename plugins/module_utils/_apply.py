@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ._cluster import Cluster, Reply
+from ._mig_config import updated
 from ._observe import Observed, gpu_pods_on_pool, names_of, observe, refused_deletions
 from .checks.declaration import declaration_findings
 from .checks.scaling import scaling_findings
@@ -91,6 +92,7 @@ class Applier:
         decided = standing.decided(self.fleet)
         refs = {ref_of(obj): obj for obj in component.build(decided)}
         self._require_sense(decided, refs)
+        refs = self._carry(refs, observed)
         prepared = self._admit(self._prepare(refs, observed, standing), observed)
         deletions = [Change(ref_of(obj), Action.DELETE, obj, None) for obj in observed.retired]
         pruned = self._orphans(observed, {*refs, *absent, *component.spared(self.fleet)})
@@ -134,6 +136,11 @@ class Applier:
         if broken:
             raise ApplyError(broken)
         self.findings += found
+
+    def _carry(self, refs: Mapping[Ref, dict[str, Any]], observed: Observed) -> dict[Ref, dict[str, Any]]:
+        """The objects with what they have to keep of the live ones. Raises PreflightError where that cannot be read."""
+        carried, live = COMPONENTS[self.component].carried, observed.live
+        return {ref: carried(self.fleet, obj, live[ref], updated) if ref in live else obj for ref, obj in refs.items()}
 
     def _decisions(self, refs: Mapping[Ref, Any], observed: Observed) -> Decisions:
         """What people decided about the autoscalers of the run."""

@@ -11,7 +11,8 @@ from typing import Any, NoReturn, Optional
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from . import _cluster
-from .errors import ClusterError, GpufleetError
+from .checks.mig import mig_findings
+from .errors import ClusterError, GpufleetError, InvalidInput
 from .findings import Finding, Severity, Verdict
 from .fleet.parse import parse_fleet
 from .fleet.types import Fleet
@@ -67,9 +68,13 @@ def fail(
 
 
 def fleet_of(module: AnsibleModule) -> Fleet:
-    """The declared fleet. Raises InvalidInput."""
+    """The declared fleet, whose GPUs can be divided as it says. Raises InvalidInput."""
     params = module.params
-    return parse_fleet(params["cluster"], params["pools"], params["models"], params["versions"])
+    fleet = parse_fleet(params["cluster"], params["pools"], params["models"], params["versions"])
+    broken = [finding for finding in mig_findings(fleet) if finding.severity is Severity.ERROR]
+    if broken:
+        raise InvalidInput(broken)
+    return fleet
 
 
 def login(fleet: Fleet, **limits: float) -> _cluster.Cluster:

@@ -18,7 +18,7 @@ from .checks.declaration import declaration_findings
 from .checks.metrics import Asked, queries_of, series_findings
 from .checks.overrides import room_findings
 from .checks.permissions import Target, needed
-from .checks.placement import model_findings, pool_findings
+from .checks.placement import as_divided, model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
 from .checks.scalers import duplicate_scaler_findings
 from .checks.scaling import scaling_findings
@@ -30,7 +30,7 @@ from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet, Prometheus
 from .objects import karpenter, keda, node_class, vllm
 from .objects.build import COMPONENTS
-from .objects.meta import APP_LABEL, GPU_RESOURCE, READY_TAINT, Ref, label_of, ref_of
+from .objects.meta import APP_LABEL, READY_TAINT, Ref, label_of, ref_of
 from .readiness.state import title
 from .releases.charts import Install, version_of
 from .releases.obstacles import release_of
@@ -278,11 +278,14 @@ class Preflight:
     def _placement(self) -> list[Finding]:
         existing = {index: pool for index, pool in enumerate(self.fleet.pools) if not pool.provisioned}
         found = self.cluster.in_parallel(lambda pool: nodes_of(self.cluster, pool), existing.values())
-        nodes = {pool.name: entries for pool, entries in zip(existing.values(), found)}
+        nodes = {
+            pool.name: [as_divided(pool, node) for node in entries] if pool.mig or pool.sharing else entries
+            for pool, entries in zip(existing.values(), found)
+        }
         findings = [
             finding
             for index, pool in existing.items()
-            for finding in pool_findings(f"gpufleet_pools[{index}]", pool, nodes[pool.name], GPU_RESOURCE)
+            for finding in pool_findings(f"gpufleet_pools[{index}]", pool, nodes[pool.name])
         ]
         deployments = (obj for obj in self._built[vllm.ROLE] if obj["kind"] == "Deployment")
         for index, (model, built) in enumerate(zip(self.fleet.models, deployments)):

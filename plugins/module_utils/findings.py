@@ -46,6 +46,8 @@ CATALOGUE: dict[str, str] = {
     "pool-unschedulable": "A model asks for more than any node of its pool can give.",
     "scale-target-missing": "A ScaledObject without its scale target never becomes Ready.",
     "conflict": "Another field manager owns a field with another value.",
+    "mig-memory": "A model needs more memory than the slice that it runs on has.",
+    "shared-memory": "Models that share a GPU in turns may take more of its memory than there is.",
     "rejected": "The API server refused an object in a dry-run.",
     "not-written": "The API server refused a write that it had admitted in the dry-run.",
     "foreign-file": "A file that render would write exists, and was not written by it.",

@@ -22,7 +22,7 @@ options:
     description: The part of the fleet to apply.
     type: str
     required: true
-    choices: [karpenter, vllm, keda]
+    choices: [mig, karpenter, vllm, keda]
   prune:
     description:
       - Delete objects of this component that the declaration no longer asks for. Without it they are findings.

@@ -54,10 +54,11 @@ options:
     choices: [operator, host]
     default: operator
   mig_strategy:
-    description: How the device plugin names MIG devices, on all nodes, for O(component=gpu_operator).
+    description:
+      - How the device plugin names MIG devices, on all nodes, for O(component=gpu_operator).
+      - By default what the layouts of the pools need, and V(single) where no pool has one.
     type: str
     choices: [none, single, mixed]
-    default: single
   tolerations:
     description:
       - Tolerations for taints of GPU nodes beyond C(nvidia.com/gpu) and the startup taint of a gated pool, for
@@ -164,7 +165,8 @@ from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
 from ..module_utils.checks.versions import declared_findings
 from ..module_utils.errors import PreflightError
 from ..module_utils.findings import Verdict, errors_first, verdict_of
-from ..module_utils.objects.gpu_operator import NO_GPU_NODES, Driver, MigStrategy, may_have_no_gpus
+from ..module_utils.fleet.slices import MigStrategy
+from ..module_utils.objects.gpu_operator import NO_GPU_NODES, Driver, may_have_no_gpus
 from ..module_utils.releases.charts import CHARTS, parse_install, values_of, version_of
 
 OPTIONS = {
@@ -175,7 +177,7 @@ OPTIONS = {
     "timeout": {"type": "str", "default": "20m"},
     "helm_binary": {"type": "str"},
     "driver": {"type": "str", "default": "operator", "choices": [entry.value for entry in Driver]},
-    "mig_strategy": {"type": "str", "default": "single", "choices": [entry.value for entry in MigStrategy]},
+    "mig_strategy": {"type": "str", "choices": [entry.value for entry in MigStrategy]},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "values": {"type": "dict", "default": {}},
 }

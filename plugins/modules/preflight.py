@@ -25,8 +25,8 @@ options:
     description: The parts of the fleet that the run will apply.
     type: list
     elements: str
-    choices: [karpenter, vllm, keda]
-    default: [karpenter, vllm, keda]
+    choices: [mig, karpenter, vllm, keda]
+    default: [mig, karpenter, vllm, keda]
   installs:
     description:
       - Charts that the run may install, each with those options of M(gpufleet.llm.helm_release) that decide whether it

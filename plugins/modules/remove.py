@@ -28,7 +28,7 @@ options:
       - Operators stay, and do their part; uninstall the Helm release of one afterwards.
     type: str
     required: true
-    choices: [keda, vllm, karpenter, gpu_operator]
+    choices: [keda, vllm, karpenter, gpu_operator, mig]
   definitions:
     description:
       - Also delete the CustomResourceDefinitions of the component's operator. Meant for operators that are gone.

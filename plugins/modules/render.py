@@ -29,8 +29,8 @@ options:
     description: The parts of the fleet to write.
     type: list
     elements: str
-    choices: [karpenter, vllm, keda]
-    default: [karpenter, vllm, keda]
+    choices: [mig, karpenter, vllm, keda]
+    default: [mig, karpenter, vllm, keda]
 requirements:
   - python >= 3.9
   - PyYAML

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import parse_fleet
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.slices import MigStrategy
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.gpu_operator import (
     CLUSTER_POLICY,
     RELEASE,
     Driver,
-    MigStrategy,
     values,
 )
 
@@ -60,7 +61,7 @@ def test_the_vendors_defaults_are_valid(helm: Path) -> None:
 @pytest.mark.parametrize("driver", Driver)
 @pytest.mark.parametrize("strategy", MigStrategy)
 def test_what_the_role_builds_is_valid(helm: Path, driver: Driver, strategy: MigStrategy) -> None:
-    found = rendered(helm, values(driver, strategy, [DEDICATED]))
+    found = rendered(helm, values(parse_fleet({"name": "a", "provider": "none"}), driver, strategy, [DEDICATED]))
     spec = found[CLUSTER_POLICY.kind, CLUSTER_POLICY.name]["spec"]
     assert spec["driver"]["enabled"] is spec["toolkit"]["enabled"] is (driver is Driver.OPERATOR)
     assert spec["mig"]["strategy"] == strategy.value

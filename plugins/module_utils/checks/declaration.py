@@ -12,6 +12,7 @@ from ..fleet.types import CapacityType, Fleet, LlmModel, Provider
 from ..scaling.hpa.types import Controller
 from ..serving.arguments import number_of
 from ..serving.lifecycle import durations
+from .mig import mig_findings
 
 #: Seconds from the notice to the end of a spot node: Amazon EC2 "Spot Instance interruption notices", and for Azure
 #: "Scheduled Events" of virtual machines (event type Preempt).
@@ -20,13 +21,15 @@ _SPOT_NOTICE_S = {Provider.AWS: 120, Provider.AZURE: 30}
 
 def declaration_findings(fleet: Fleet) -> list[Finding]:
     """Warnings about choices that cost money or availability."""
-    findings = []
+    findings = mig_findings(fleet)
     for index, model in enumerate(fleet.models):
         path, fallback = f"gpufleet_models[{index}]", model.scaling.fallback.replicas
         low, high = model.replicas.bounds
         if model.replicas.autoscaled and fallback is not None and fallback > low:
-            gpus = (fallback - low) * model.gpus
-            message = f"buys {gpus} more GPUs on every metrics outage and on every first install"
+            more = f"slices {model.slice}" if model.slice else "GPUs"
+            message = (
+                f"buys {(fallback - low) * model.gpus} more {more} on every metrics outage and on every first install"
+            )
             field = f"{path}.scaling.fallback.replicas"
             fix = f"Leave it out, or set it to {low}."
             findings.append(Finding("fallback-above-min", Severity.WARNING, message, field=field, fix=fix))

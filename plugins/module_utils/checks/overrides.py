@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ..findings import Finding, Severity
 from ..fleet.types import GpuPool, LlmModel
+from ..mig.pools import replicas_of_node, said
 from ..scaling.override import FIELD, Override
 
 
@@ -19,11 +20,11 @@ def room_findings(
 
     ``nodes`` counts the nodes of pools that exist, by name.
     """
-    most = sum(_nodes(pool, nodes) * (pool.gpus_per_node // model.gpus) for pool in pools)
+    most = sum(_nodes(pool, nodes) * replicas_of_node(model, pool) for pool in pools)
     if override.max <= most:
         return []
     names = " and ".join(pool.name for pool in pools)
-    message = f"allows {override.max} replicas of {model.gpus} GPUs, but {names} can hold {most} at most"
+    message = f"allows {override.max} replicas of {said(model)}, but {names} can hold {most} at most"
     fix = "Raise nodes.max or add nodes, or decide for less."
     return [Finding("override-beyond-pools", Severity.WARNING, message, scaled_object, f"{FIELD}.max", fix)]
 

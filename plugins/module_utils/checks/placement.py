@@ -11,25 +11,37 @@ from typing import Any
 
 from ..findings import Finding, Severity
 from ..fleet.types import GpuPool
+from ..mig.layout import GPU_RESOURCE, is_gpu
+from ..mig.pools import offered
 from ..quantity import parse_quantity
 
 #: Taints with these prefixes come and go with the state of a node; they say nothing about what it is meant for.
 _PASSING_TAINTS = ("node.kubernetes.io/", "readiness.k8s.io/", "node.cloudprovider.kubernetes.io/")
 
 
-def pool_findings(path: str, pool: GpuPool, nodes: Sequence[Mapping[str, Any]], gpu: str) -> list[Finding]:
-    """Whether an existing pool has nodes, each with the declared GPUs. ``gpu`` is the extended resource."""
+def pool_findings(path: str, pool: GpuPool, nodes: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Whether an existing pool has nodes, each with the declared GPUs; some that are to be divided may not be yet."""
     if not nodes:
         labels = ",".join(f"{key}={value}" for key, value in pool.node_selector.items())
         message, fix = f"no node has the labels {labels}", "Label the nodes, or correct node_selector."
         return [Finding("pool-unschedulable", Severity.ERROR, message, field=f"{path}.node_selector", fix=fix)]
-    counts = {node["metadata"]["name"]: int(_allocatable(node, gpu)) for node in nodes}
+    if pool.mig or pool.sharing:
+        return []
+    counts = {node["metadata"]["name"]: int(_allocatable(node, GPU_RESOURCE)) for node in nodes}
     odd = [f"{name} ({count})" for name, count in sorted(counts.items()) if count != pool.gpus_per_node]
     if not odd:
         return []
     message = f"is {pool.gpus_per_node}, but nodes offer another count: {', '.join(odd)}"
     fix = "Correct it, or see the device plugin on these nodes."
     return [Finding("pool-unschedulable", Severity.WARNING, message, field=f"{path}.gpus_per_node", fix=fix)]
+
+
+def as_divided(pool: GpuPool, node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node as it is once its GPUs are cut and shared as its pool declares."""
+    status = node.get("status", {})
+    others = {name: amount for name, amount in (status.get("allocatable") or {}).items() if not is_gpu(name)}
+    gpus = {name: str(count) for name, count in offered(pool).items()}
+    return {**node, "status": {**status, "allocatable": {**others, **gpus}}}
 
 
 def model_findings(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..findings import Finding, Severity
-from ..objects import karpenter, keda, node_class, vllm
+from ..objects import karpenter, keda, mig, node_class, vllm
 from ..objects.build import COMPONENTS, Kinds
 from ..objects.gpu_operator import CLUSTER_POLICY, RELEASE
 from ..objects.meta import CLUSTER_LABEL, MANAGED_BY, MANAGER, ROLE_LABEL, Ref, label_of, owners_of, ref_of
@@ -59,6 +59,8 @@ REMOVABLE: dict[str, Removable] = {
         ("nvidia.com",),
         (RELEASE,),
     ),
+    # Last: the operands of the GPU Operator read it, and it has made the namespace that both are in.
+    mig.ROLE: Removable(_last_first(mig.ROLE)),
 }
 
 

@@ -249,13 +249,14 @@ def told(plan: Plan, model: LlmModel, findings: Sequence[Finding] = ()) -> list[
     ]
     if not plan.changed:
         return [*lines, "Plan: nothing to record; it is so already."]
+    unit = f"slices {model.slice}" if model.slice else "GPUs"
     until = f"until {after.end}" if after else "again, as declared"
     lines += [
         f"Plan: {low} to {high} replicas {until}, by {plan.who} ({plan.why}).",
-        f"GPUs: at least {plan.min * model.gpus} -> {low * model.gpus}, at most {plan.max * model.gpus} ->"
-        f" {high * model.gpus}.",
+        f"{unit[0].upper()}{unit[1:]}: at least {plan.min * model.gpus} -> {low * model.gpus}, at most"
+        f" {plan.max * model.gpus} -> {high * model.gpus}.",
     ]
-    lines += _at_once(plan.replicas, low, high, model.gpus)
+    lines += _at_once(plan.replicas, low, high, f"{(low - plan.replicas) * model.gpus} {unit}")
     if after:
         lines.append(f"Then: the first run of the role keda after that sets {declared[0]} to {declared[1]} again.")
     lines += [_line(change) for change in plan.changes]
@@ -263,11 +264,11 @@ def told(plan: Plan, model: LlmModel, findings: Sequence[Finding] = ()) -> list[
     return lines
 
 
-def _at_once(replicas: int, low: int, high: int, gpus: int) -> list[str]:
+def _at_once(replicas: int, low: int, high: int, more: str) -> list[str]:
     """What an HPA does outside its bounds: neither metrics nor windows nor policies count (reconcileAutoscaler in
     pkg/controller/podautoscaler/horizontal.go of Kubernetes 1.35)."""
     if replicas < low:
-        return [f"At once: {counted(low - replicas)} more ({(low - replicas) * gpus} GPUs), whatever the metrics say."]
+        return [f"At once: {counted(low - replicas)} more ({more}), whatever the metrics say."]
     if replicas > high:
         return [f"At once: {counted(replicas - high)} less, whatever the metrics say: no window or policy delays it."]
     return []

@@ -183,9 +183,9 @@ class Quantity(FieldType):
 
 @dataclass(frozen=True)
 class Choice(FieldType):
-    """One member of an enum, by its value."""
+    """One member of an enum, or of some of its members, by its value."""
 
-    members: type[Enum]
+    members: Iterable[Enum]
 
     def describe(self) -> str:
         return f"one of {', '.join(member.value for member in self.members)}"

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Optional
 
-from .fields import Choice, FieldType, ListOf, MapOf, Problems, Record, Text, declare, integer
+from .fields import Choice, FieldType, ListOf, MapOf, Problems, Quantity, Record, Text, declare, integer
 
-_PROFILE = Text(r"[0-9a-z.+,-]{1,40}", "a MIG profile such as 1g.10gb")
-_COUNTS = MapOf(_PROFILE, integer(1, 8))
+#: As a word only: whether there is such a profile depends on the GPU.
+PROFILE = Text(r"[0-9][0-9a-z.+,-]{0,39}", "a MIG profile such as 1g.10gb")
+_COUNTS = MapOf(PROFILE, integer(1, 8))
 #: Names of mig-parted v0.15 that stand for slices of every GPU; the part after all- may be any profile.
 _NAMED = Text(r"all-[0-9a-z.+,-]{1,40}", "a name such as all-balanced, all-1g.10gb or all-disabled")
 
 
 class MigStrategy(str, Enum):
-    """How the device plugin v0.20 names MIG devices: all as nvidia.com/gpu, or each by its profile."""
+    """How the device plugin v0.20 names MIG devices: not at all, all as nvidia.com/gpu, or each by its profile."""
 
+    NONE = "none"
     SINGLE = "single"
     MIXED = "mixed"
 
@@ -80,7 +82,8 @@ class Mig:
 
     layout: tuple[GpuSlices, ...] = declare(Layout(), "Slices of each GPU.")
     strategy: Optional[MigStrategy] = declare(
-        Choice(MigStrategy),
+        # Without a strategy a GPU that is cut could not be asked for.
+        Choice((MigStrategy.SINGLE, MigStrategy.MIXED)),
         "How MIG devices are named; C(single) if absent and all slices of a node are equal, else C(mixed).",
         None,
     )
@@ -89,7 +92,18 @@ class Mig:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Several pods on one GPU, without memory limits of their own (time-slicing) or with (MPS)."""
+    """Several pods on one GPU, in turns and each with all of its memory in reach (time-slicing), or at once (MPS)."""
 
     method: SharingMethod = declare(Choice(SharingMethod), "How they share.")
     replicas: int = declare(integer(2, 48), "Pods for each GPU or slice.")
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What a model takes of GPU memory, as its files say: the sum of the weights, and numbers of its config.json."""
+
+    weights: str = declare(Quantity(), "Bytes of its weights as loaded, such as 16Gi.")
+    layers: int = declare(integer(1, 1000), "Layers that keep keys and values (num_hidden_layers).")
+    kv_heads: int = declare(integer(1, 1024), "Heads of keys and values (num_key_value_heads).")
+    head_dim: int = declare(integer(1, 4096), "Numbers of each head (head_dim).")
+    kv_bytes: int = declare(integer(1, 4), "Bytes of each number in the KV cache.", 2)

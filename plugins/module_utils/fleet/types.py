@@ -38,7 +38,7 @@ from .fields import (
 )
 from .gpus import Gpu
 from .node_classes import NodeClass
-from .slices import Mig, Sharing
+from .slices import PROFILE, Mig, ModelSize, Sharing
 from .versions import Versions
 
 #: Longest period of an HPA scaling policy and longest stabilisation window: k8s.io/api v0.35 autoscaling/v2.
@@ -155,6 +155,7 @@ class Cluster:
     namespace: str = declare(
         NAMESPACE, "Namespace for what belongs to no model, such as warm placeholders.", "gpufleet"
     )
+    gpu_operator_namespace: str = declare(NAMESPACE, "Namespace of the GPU Operator.", "gpu-operator")
     auth: Auth = declare(Record(Auth), "How to log in; C(K8S_AUTH_*) variables or in-cluster if absent.", factory=Auth)
     prometheus: Optional[Prometheus] = declare(Record(Prometheus), "Needed for models that scale.", None)
 
@@ -356,11 +357,8 @@ class LlmModel:
     )
     replicas: Replicas = declare(Record(Replicas), "How many.")
     gpus: int = declare(integer(1, 16), "GPUs of one replica.", 1)
-    slice: Optional[str] = declare(
-        Text(r"[0-9a-z.+,-]{1,40}", "a MIG profile such as 1g.10gb"),
-        "MIG profile that one replica runs on, instead of C(gpus).",
-        None,
-    )
+    slice: Optional[str] = declare(PROFILE, "MIG profile that one replica runs on, instead of C(gpus).", None)
+    size: Optional[ModelSize] = declare(Record(ModelSize), "What it takes of GPU memory; not checked if absent.", None)
     engine: Engine = declare(Record(Engine), "The vLLM container.", factory=Engine)
     scaling: Scaling = declare(Record(Scaling), "Needed with C(replicas.min) and C(replicas.max).", factory=Scaling)
     lifecycle: Lifecycle = declare(Record(Lifecycle), "Durations that probes and grace follow.", factory=Lifecycle)

@@ -13,10 +13,11 @@ from typing import Union
 from .fields import INVALID, Problems, kind_of, nearest
 from .gpus import INSTANCE_TYPES
 from .node_classes import AwsNodeClass, CustomNodeClass, NodeClass
+from .slices import SharingMethod
 from .types import CapacityType, Cluster, GpuPool, LlmModel, Provider
 
 #: Kinds whose objects a user may adjust with ``overrides``.
-POOL_KINDS = ("NodePool", "KWOKNodeClass", "EC2NodeClass", "AKSNodeClass", "Deployment")
+POOL_KINDS = ("NodePool", "NodeOverlay", "KWOKNodeClass", "EC2NodeClass", "AKSNodeClass", "Deployment")
 MODEL_KINDS = ("Deployment", "Service", "PodDisruptionBudget", "ServiceAccount", "ScaledObject")
 
 #: vLLM arguments that follow from other declared values, and from which.
@@ -59,6 +60,7 @@ def resolve_pool(pool: GpuPool, cluster: Cluster, path: str, problems: Problems)
     if pool.nodes and pool.nodes.warm and pool.nodes.warm.count > pool.nodes.max:
         reason = f"is {pool.nodes.warm.count}, more than the {pool.nodes.max} nodes of the pool"
         problems.add(f"{path}.nodes.warm.count", reason, "Raise nodes.max or lower it.")
+    _check_division(pool, path, problems)
     _check_budgets(pool, path, problems)
     _check_overrides(pool.overrides, POOL_KINDS, path, problems)
     return replace(pool, gpus_per_node=_gpus_per_node(pool, path, problems))
@@ -113,6 +115,22 @@ def _one_of(declared: Union[AwsNodeClass, CustomNodeClass], keys: Sequence[str],
         problems.add(path, f"has {' and '.join(given) or 'neither ' + ' nor '.join(keys)}", "Give one of them.")
 
 
+def _check_division(pool: GpuPool, path: str, problems: Problems) -> None:
+    """Can its GPUs be cut and shared so, and are new nodes held back until they are?"""
+    declared = [key for key in ("mig", "sharing") if getattr(pool, key)]
+    if pool.mig and pool.sharing and pool.sharing.method is SharingMethod.MPS:
+        fix = "Use time-slicing, or leave mig out."
+        problems.add(f"{path}.sharing.method", "is mps, which the device plugin refuses with mig", fix)
+    if declared and pool.node_class and pool.node_class.aws and pool.node_class.aws.ami.startswith("bottlerocket"):
+        reason = "is not for Bottlerocket: it divides GPUs by settings of its own at boot, without mig-manager"
+        fix = "Set settings.kubelet-device-plugins.nvidia in overrides.EC2NodeClass.spec.userData, or use al2023."
+        problems.add(f"{path}.{declared[0]}", reason, fix)
+    if pool.mig and pool.provisioned and not pool.ready_gate:
+        reason = "is required with mig: a pod that starts on a whole GPU keeps it from being cut"
+        fix = "Set it to node-readiness-controller, with a rule that waits for the slices."
+        problems.add(f"{path}.ready_gate", reason, fix)
+
+
 def _check_budgets(pool: GpuPool, path: str, problems: Problems) -> None:
     """The rules of the NodePool CRD of Karpenter v1.14, which has no seconds here."""
     for index, budget in enumerate(pool.disruption.budgets):
@@ -152,6 +170,7 @@ def validate_models(models: Sequence[LlmModel], pools: Sequence[GpuPool], cluste
             continue
         path = f"gpufleet_models[{index}]"
         _check_pools(model, by_name, all(entry is not INVALID for entry in pools), path, problems)
+        _check_slice(model, [by_name[name] for name in model.pool if name in by_name], path, problems)
         placeholders = {f"warm-{name}" for name in by_name}
         if cluster is not INVALID and model.namespace == cluster.namespace and model.name in placeholders:
             fix = "Give the model another name or another namespace."
@@ -179,6 +198,19 @@ def _check_pools(
         # Karpenter takes the labels of nodes that it does not make for a demand that none of its pools can meet.
         fix = "Give it only pools with instance_types, or only pools with node_selector."
         problems.add(f"{path}.pool", "mixes pools that Karpenter buys with pools that exist", fix)
+
+
+def _check_slice(model: LlmModel, pools: Sequence[GpuPool], path: str, problems: Problems) -> None:
+    if model.slice and model.gpus > 1:
+        reason = f"is {model.slice}, but gpus is {model.gpus}: no process uses more than one slice"
+        problems.add(f"{path}.slice", reason, "Remove gpus, or slice.")
+    for pool in pools:
+        if model.slice and not pool.mig:
+            fix = "Declare the layout of its GPUs in mig, or remove slice."
+            problems.add(f"{path}.slice", f"is {model.slice}, but pool {pool.name!r} has no mig", fix)
+        if model.gpus > 1 and pool.sharing:
+            reason = f"is {model.gpus}, but pool {pool.name!r} shares its GPUs: two of them may be one"
+            problems.add(f"{path}.gpus", reason, "Remove it, or use a pool without sharing.")
 
 
 def _check_source(model: LlmModel, path: str, problems: Problems) -> None:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..fleet.types import Fleet, Provider
-from . import karpenter, keda, node_class, vllm
+from . import karpenter, keda, mig, node_class, vllm
 from .meta import Ref
 
 #: Kinds by API version, as LISTs ask for them.
@@ -21,14 +21,19 @@ def _nothing(fleet: Fleet) -> list[Ref]:
     return []
 
 
+def _as_built(fleet: Fleet, obj: dict[str, Any], live: Mapping[str, Any], update: mig.Update) -> dict[str, Any]:
+    return obj
+
+
 @dataclass(frozen=True)
 class Component:
     """A part of the fleet that one role applies.
 
     ``kinds`` are all that it ever makes but custom node classes, orphans among them, and removed in the reverse order:
     what uses others goes before them. ``absent`` is what it deletes
-    because the fleet says so, and ``spared`` what another role deletes, which is no orphan. ``step`` is its place in a
-    run, and the number of its folder when it is rendered: it never changes.
+    because the fleet says so, and ``spared`` what another role deletes, which is no orphan. ``carried`` adds to an
+    object what it has to keep of the live one, and raises PreflightError where that cannot be read. ``step`` is its
+    place in a run, and the number of its folder when it is rendered: it never changes.
     """
 
     step: int
@@ -36,9 +41,12 @@ class Component:
     kinds: Kinds
     absent: Callable[[Fleet], list[Ref]] = _nothing
     spared: Callable[[Fleet], list[Ref]] = _nothing
+    carried: Callable[[Fleet, dict[str, Any], Mapping[str, Any], mig.Update], dict[str, Any]] = _as_built
 
 
 COMPONENTS: dict[str, Component] = {
+    # Before the GPU Operator: its operands do not start without the ConfigMaps that they are told to use.
+    mig.ROLE: Component(5, mig.build, (("v1", "Namespace"), ("v1", "ConfigMap")), carried=mig.carried),
     karpenter.ROLE: Component(
         10,
         karpenter.build,
@@ -46,6 +54,7 @@ COMPONENTS: dict[str, Component] = {
             ("v1", "Namespace"),
             ("scheduling.k8s.io/v1", "PriorityClass"),
             *node_class.KINDS.values(),
+            ("karpenter.sh/v1alpha1", "NodeOverlay"),
             ("karpenter.sh/v1", "NodePool"),
             ("apps/v1", "Deployment"),
         ),

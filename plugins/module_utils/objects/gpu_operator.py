@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Optional
 
+from ..errors import InvalidInput
+from ..findings import Finding, Severity
+from ..fleet.slices import MigStrategy
 from ..fleet.types import Fleet
+from ..mig.pools import is_cut, strategy
+from . import mig
 from .meta import GPU_TOLERATION, READY_TAINT, Ref
 
 #: A fixed name: a second release would be a second operator, whose ClusterPolicy the first one ignores.
@@ -72,25 +77,22 @@ class Driver(str, Enum):
     HOST = "host"
 
 
-class MigStrategy(str, Enum):
-    """How the device plugin names MIG devices, on every node of the cluster."""
-
-    NONE = "none"
-    SINGLE = "single"
-    MIXED = "mixed"
-
-
 def values(
+    fleet: Fleet,
     driver: Driver,
-    mig_strategy: MigStrategy,
+    mig_strategy: Optional[MigStrategy],
     tolerations: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Values of the chart. ``tolerations`` go to all operands and to node discovery."""
+    """Values of the chart. ``tolerations`` go to all operands and to node discovery.
+
+    Without ``mig_strategy`` it is that of the pools. Raises InvalidInput where both are given and differ.
+    """
     tolerated = [GPU_TOLERATION, _READY_TOLERATION, *tolerations]
     return {
+        **_configs(fleet),
         "driver": {"enabled": driver is Driver.OPERATOR},
         "toolkit": {"enabled": driver is Driver.OPERATOR},
-        "mig": {"strategy": mig_strategy.value},
+        "mig": {"strategy": _strategy(fleet, mig_strategy).value},
         # Helm replaces lists, so both keep the entries that the chart's own lists have.
         "daemonsets": {"tolerations": tolerated},
         "node-feature-discovery": {"worker": {"tolerations": [_CONTROL_PLANE, *tolerated]}},
@@ -99,6 +101,24 @@ def values(
             "env": [{"name": "DCGM_EXPORTER_COLLECTORS", "value": _COUNTERS_PATH}],
         },
     }
+
+
+def _configs(fleet: Fleet) -> dict[str, Any]:
+    """Which ConfigMaps the operands read; the operator's own where no pool asks for one of ours."""
+    names = (("migManager", mig.MIG_CONFIG), ("devicePlugin", mig.SHARING_CONFIG))
+    made = {obj["metadata"]["name"] for obj in mig.build(fleet)}
+    return {operand: {"config": {"name": name}} for operand, name in names if name in made}
+
+
+def _strategy(fleet: Fleet, given: Optional[MigStrategy]) -> MigStrategy:
+    """How slices are named; the chart's default where no pool has any."""
+    declared = next(filter(None, (strategy(pool) for pool in fleet.pools if is_cut(pool))), None)
+    if given and declared and given is not declared:
+        message = f"is {given.value}, but the pools need {declared.value}"
+        fix = "Leave it out: it follows from the pools."
+        finding = Finding("invalid-input", Severity.ERROR, message, field="gpu_operator_mig_strategy", fix=fix)
+        raise InvalidInput([finding])
+    return given or declared or MigStrategy.SINGLE
 
 
 def counters_csv() -> str:

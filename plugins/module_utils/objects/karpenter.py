@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..fleet.types import Budget, Fleet, GpuPool
+from ..mig.pools import offered
+from ..mig.sharing import node_labels
 from ..quantity import format_duration
 from . import node_class
 from .meta import (
     APP_LABEL,
-    GPU_RESOURCE,
     GPU_TAINT,
     GPU_TOLERATION,
     MANAGED_BY,
@@ -42,7 +43,8 @@ def build(fleet: Fleet) -> list[dict[str, Any]]:
     shared = [namespace_object(fleet, ROLE, fleet.cluster.namespace), _priority_class(fleet)] if warm else []
     classes = [node_class.build(fleet, pool, ROLE) for pool in provisioned if node_class.is_made(pool)]
     pools = [_node_pool(fleet, pool) for pool in provisioned]
-    return shared + classes + pools + [_placeholders(fleet, pool) for pool in warm]
+    overlays = [_overlay(fleet, pool) for pool in fleet.pools if is_overlaid(pool)]
+    return shared + classes + overlays + pools + [_placeholders(fleet, pool) for pool in warm]
 
 
 def absent(fleet: Fleet) -> list[Ref]:
@@ -62,8 +64,9 @@ def warm_count(pool: GpuPool) -> int:
 
 def _node_pool(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
     node_pool = make("karpenter.sh/v1", "NodePool", pool.name, ownership(fleet, ROLE, pool=pool.name))
+    labels = {POOL_LABEL: pool.name, **node_labels(pool)}
     node_pool["spec"] = {
-        "template": {"metadata": {"labels": {POOL_LABEL: pool.name}}, "spec": _node_spec(fleet, pool)},
+        "template": {"metadata": {"labels": labels}, "spec": _node_spec(fleet, pool)},
         "disruption": {
             # Only empty nodes: moving a replica costs a cold start and its streams.
             "consolidationPolicy": "WhenEmpty",
@@ -81,10 +84,30 @@ def _limits(pool: GpuPool) -> dict[str, str]:
     """The most nodes, said twice: within one round Karpenter v1.15 counts what it is about to buy in every resource but
     nodes (subtractMax in pkg/controllers/provisioning/scheduling/scheduler.go), and would buy more than that limit.
 
-    GPUs are whole ones here; MIG and time-slicing would change how many units of nvidia.com/gpu a node counts for.
+    Of nvidia.com/gpu a node counts for as many as it offers in the end, cut and shared.
     """
     most = pool.nodes.max if pool.nodes else 0
-    return {"nodes": str(most), GPU_RESOURCE: str(most * pool.gpus_per_node)}
+    return {"nodes": str(most), **_amounts(pool, most)}
+
+
+def _amounts(pool: GpuPool, nodes: int = 1) -> dict[str, str]:
+    """What so many nodes of a pool offer."""
+    return {name: str(count * nodes) for name, count in offered(pool).items()}
+
+
+def is_overlaid(pool: GpuPool) -> bool:
+    """Whether Karpenter has to be told what its nodes offer: slices, or GPUs that pods share."""
+    return pool.provisioned and bool(pool.mig or pool.sharing)
+
+
+def _overlay(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
+    """Tells Karpenter what a node of the pool will offer: of slices it knows nothing, and of shared GPUs it would count
+    the whole ones, and buy too many. Karpenter v1.14.3 and v1.15.0 let it replace nvidia.com/gpu (ApplyCapacityOverlay
+    in pkg/cloudprovider/types.go), and need the feature gate NodeOverlay for it."""
+    overlay = make("karpenter.sh/v1alpha1", "NodeOverlay", pool.name, ownership(fleet, ROLE, pool=pool.name))
+    requirement = {"key": "karpenter.sh/nodepool", "operator": "In", "values": [pool.name]}
+    overlay["spec"] = {"requirements": [requirement], "capacity": _amounts(pool)}
+    return apply_overrides(overlay, pool.overrides)
 
 
 def _node_spec(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
@@ -131,10 +154,10 @@ def _priority_class(fleet: Fleet) -> dict[str, Any]:
 
 
 def _placeholders(fleet: Fleet, pool: GpuPool) -> dict[str, Any]:
-    """One pod a warm node: it takes all GPUs, and its image is the one that the next replica needs there."""
+    """One pod a warm node: it takes all that the node offers, and has the image that the next replica needs there."""
     labels = ownership(fleet, ROLE, pool=pool.name)
     selector: Mapping[str, str] = {APP_LABEL: WARM_APP, POOL_LABEL: pool.name}
-    gpus = {GPU_RESOURCE: str(pool.gpus_per_node)}
+    gpus = _amounts(pool)
     deployment = make("apps/v1", "Deployment", _placeholder_name(pool), labels, fleet.cluster.namespace)
     deployment["spec"] = {
         "replicas": warm_count(pool),

@@ -35,7 +35,7 @@ def manifests(fleet: Fleet, components: Collection[str]) -> list[Manifest]:
     for name, component in COMPONENTS.items():
         for obj in component.build(fleet):
             ref = ref_of(obj)
-            found.setdefault(ref, Manifest(_path(ref, f"{component.step}-{name}"), name, obj))
+            found.setdefault(ref, Manifest(_path(ref, f"{component.step:02d}-{name}"), name, obj))
     return [manifest for manifest in found.values() if manifest.component in components]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from ..fleet.types import Fleet
+from ..mig.layout import GPU_RESOURCE
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 CLUSTER_LABEL = "gpufleet.io/cluster"
@@ -22,8 +23,6 @@ WARM_APP = "warm"
 #: Value of MANAGED_BY, and the field manager of every apply.
 MANAGER = "gpufleet"
 
-#: The extended resource of the NVIDIA device plugin v0.20, for whole GPUs.
-GPU_RESOURCE = "nvidia.com/gpu"
 #: Keeps other pods off GPU nodes; the key that the GPU Operator v26.7 tolerates by default.
 GPU_TAINT = {"key": GPU_RESOURCE, "value": "present", "effect": "NoSchedule"}
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}

@@ -11,11 +11,11 @@ from typing import Any
 
 from ..fleet.types import Fleet, GpuPool, LlmModel
 from ..fleet.validate import MODELS_MOUNT, flag_of
+from ..mig.pools import asked, replicas_of_node
 from ..quantity import format_duration
 from ..serving.lifecycle import durations
 from .meta import (
     APP_LABEL,
-    GPU_RESOURCE,
     GPU_TOLERATION,
     MANAGED_BY,
     MANAGER,
@@ -121,7 +121,7 @@ def _pod_annotations(model: LlmModel) -> dict[str, str]:
 def _pod_spec(fleet: Fleet, model: LlmModel, pools: Sequence[GpuPool]) -> dict[str, Any]:
     spread = {
         # Zone after zone, but a node is filled before the next zone gets one.
-        "maxSkew": max(1, min(pool.gpus_per_node for pool in pools) // model.gpus),
+        "maxSkew": max(1, min(replicas_of_node(model, pool) for pool in pools)),
         "topologyKey": "topology.kubernetes.io/zone",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector_of(model)},
@@ -139,16 +139,17 @@ def _pod_spec(fleet: Fleet, model: LlmModel, pools: Sequence[GpuPool]) -> dict[s
         **placement(pools),
         "tolerations": [GPU_TOLERATION],
         "topologySpreadConstraints": [spread],
-        "containers": [_container(fleet, model)],
+        "containers": [_container(fleet, model, pools)],
         "volumes": volumes,
     }
 
 
-def _container(fleet: Fleet, model: LlmModel) -> dict[str, Any]:
+def _container(fleet: Fleet, model: LlmModel, pools: Sequence[GpuPool]) -> dict[str, Any]:
     times, engine = durations(model.lifecycle), model.engine
     health = {"httpGet": {"path": "/health", "port": "http"}}
     failures = math.ceil(times.startup / _STARTUP_PERIOD)
-    fixed = {GPU_RESOURCE: str(model.gpus), "memory": engine.memory}
+    fixed = {name: str(count) for name, count in asked(model, pools).items()}
+    fixed["memory"] = engine.memory
     mounts: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]
     if model.source.volume:
         mounts.append({"name": "models", "mountPath": MODELS_MOUNT, "readOnly": True})

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from ..errors import InvalidInput
 from ..findings import Finding, Severity
 from ..fleet.fields import NAMESPACE, Duration, Problems, kind_of
+from ..fleet.slices import MigStrategy
 from ..fleet.types import Fleet, Provider
-from ..objects import gpu_operator
+from ..objects import gpu_operator, karpenter
 from ..objects.meta import Ref
 
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -178,15 +179,20 @@ def version_of(install: Install, fleet: Fleet) -> str:
 
 
 def values_of(
-    install: Install, fleet: Fleet, driver: str, mig_strategy: str, tolerations: Sequence[Mapping[str, Any]]
+    install: Install, fleet: Fleet, driver: str, mig_strategy: Optional[str], tolerations: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Values of the chart: what follows from the fleet, then those of the install. Three are for the GPU Operator."""
+    """Values of the chart: what follows from the fleet, then those of the install. Three are for the GPU Operator.
+
+    Raises InvalidInput where they contradict the fleet.
+    """
     built: dict[str, Any] = {}
     if install.component == "gpu_operator":
-        chosen = gpu_operator.Driver(driver), gpu_operator.MigStrategy(mig_strategy)
-        built = gpu_operator.values(*chosen, tolerations)
-    elif install.component == "karpenter" and fleet.cluster.provider is Provider.AWS:
-        built = {"settings": {"clusterName": fleet.cluster.name}}
+        named = MigStrategy(mig_strategy) if mig_strategy else None
+        built = gpu_operator.values(fleet, gpu_operator.Driver(driver), named, tolerations)
+    elif install.component == "karpenter":
+        aws = {"clusterName": fleet.cluster.name} if fleet.cluster.provider is Provider.AWS else {}
+        gates = {"featureGates": {"nodeOverlay": True}} if any(map(karpenter.is_overlaid, fleet.pools)) else {}
+        built = {"settings": {**aws, **gates}} if aws or gates else {}
     elif install.component == "keda":
         built = {"crds": {"additionalAnnotations": _KEPT}}
     elif install.component == "karpenter_crd":

@@ -24,6 +24,7 @@ VALID: dict[str, Any] = {
         "provider": "kwok",
         "uid": "0d3ad9a8-41b7-4e37-9d5b-6a3b2f1c0e9d",
         "namespace": "gpufleet",
+        "gpu_operator_namespace": "gpu-operator",
         "auth": {"kubeconfig": "/etc/kubeconfig", "context": "east"},
         "prometheus": {
             "in_cluster_url": "http://prometheus.monitoring:9090",
@@ -87,11 +88,22 @@ VALID: dict[str, Any] = {
             "namespace": "inference",
             "source": {"uri": "/models/qwen", "volume": "weights"},
             "pool": "old",
+            "size": {"weights": "15Gi", "layers": 28, "kv_heads": 4, "head_dim": 128, "kv_bytes": 2},
             "replicas": {"count": 5},
         },
     ],
     "versions": {"gpu_operator": "v26.7.0", "karpenter": "1.14.3", "keda": "2.20.2", "vllm": "0.32.0"},
 }
+
+#: Changes that declare what excludes others: the second pool is cut and shared, and its model runs on a slice.
+SLICED: tuple[tuple[str, Any], ...] = (
+    (
+        "pools[1].mig",
+        {"layout": [{"slices": {"1g.5gb": 7}, "devices": [0, 1]}], "strategy": "mixed", "max_unavailable": 2},
+    ),
+    ("pools[1].sharing", {"method": "time-slicing", "replicas": 2}),
+    ("models[1].slice", "1g.5gb"),
+)
 
 
 def declaration(*changes: tuple[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ KINDS: dict[str, dict[str, tuple[str, bool]]] = {
         "Node": ("nodes", False),
         "Pod": ("pods", True),
         "Event": ("events", True),
+        "ConfigMap": ("configmaps", True),
     },
     "apps/v1": {"Deployment": ("deployments", True)},
     "policy/v1": {"PodDisruptionBudget": ("poddisruptionbudgets", True)},
@@ -44,6 +45,7 @@ KINDS: dict[str, dict[str, tuple[str, bool]]] = {
     "events.k8s.io/v1": {"Event": ("events", True)},
     "autoscaling/v2": {"HorizontalPodAutoscaler": ("horizontalpodautoscalers", True)},
     "karpenter.sh/v1": {"NodePool": ("nodepools", False)},
+    "karpenter.sh/v1alpha1": {"NodeOverlay": ("nodeoverlays", False)},
     "karpenter.kwok.sh/v1alpha1": {"KWOKNodeClass": ("kwoknodeclasses", False)},
     "keda.sh/v1alpha1": {
         "ScaledObject": ("scaledobjects", True),

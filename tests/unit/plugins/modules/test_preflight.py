@@ -62,7 +62,7 @@ def test_warnings_are_shown_and_stop_nothing(
         False,
         "ready",
         {"KEDA": "2.20.2"},
-        3,
+        4,
     )
     assert found["msg"] == "1 findings, no error among them"
     assert "gpufleet_cluster.uid: is not set. Add it. [cluster-uid-missing]" in found["warned"][0]

@@ -42,7 +42,7 @@ def pod(*tolerations: dict[str, str], gpus: str = "1", memory: str = "64Gi") -> 
     ],
 )
 def test_pool(nodes: list[Any], findings: list[tuple[str, str]]) -> None:
-    found = pool_findings("gpufleet_pools[1]", POOL, nodes, GPU_RESOURCE)
+    found = pool_findings("gpufleet_pools[1]", POOL, nodes)
     assert [(finding.severity.value, finding.message) for finding in found] == findings
 
 

@@ -14,6 +14,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Findi
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import parse_fleet
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import CapacityType, Fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import (
+    SLICED,
     VALID,
     at,
     declaration,
@@ -25,6 +26,7 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declaratio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+WHOLE = declaration(*SLICED)
 EVIL = 'x"} or vector(99) #'
 
 
@@ -137,9 +139,9 @@ def test_wrong_type_of_a_whole_variable(place: str, wrong: Any) -> None:
 OTHER_TYPE: dict[type, Any] = {dict: [1], list: {"a": 1}, str: {"a": 1}, int: {"a": 1}, float: [1]}
 
 
-@pytest.mark.parametrize("path", [path for path in paths(VALID) if path and "overrides" not in path], ids=str)
+@pytest.mark.parametrize("path", [path for path in paths(WHOLE) if path and "overrides" not in path], ids=str)
 def test_wrong_type_at_every_place(path: tuple[Any, ...]) -> None:
-    given_ = declaration()
+    given_ = copy.deepcopy(WHOLE)
     wrong = OTHER_TYPE[type(at(given_, path))]
     at(given_, path[:-1])[path[-1]] = wrong
     text = "gpufleet_" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
@@ -181,18 +183,18 @@ def proper(findings: tuple[Finding, ...]) -> bool:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from([path for path in paths(VALID) if path]), PLAIN)
+@given(st.sampled_from([path for path in paths(WHOLE) if path]), PLAIN)
 def test_any_value_at_any_place_is_a_fleet_or_a_proper_error(path: tuple[Any, ...], value: Any) -> None:
-    given_ = declaration()
+    given_ = copy.deepcopy(WHOLE)
     at(given_, path[:-1])[path[-1]] = value
     found = outcome(given_)
     assert isinstance(found, Fleet) or proper(found)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from([path for path in paths(VALID) if isinstance(at(VALID, path), dict)]), st.text(), PLAIN)
+@given(st.sampled_from([path for path in paths(WHOLE) if isinstance(at(WHOLE, path), dict)]), st.text(), PLAIN)
 def test_any_key_at_any_place_is_a_fleet_or_a_proper_error(path: tuple[Any, ...], key: str, value: Any) -> None:
-    given_ = copy.deepcopy(VALID)
+    given_ = copy.deepcopy(WHOLE)
     if path:
         at(given_, path)[key] = value
     found = outcome(given_)

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.types import Fleet
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.build import COMPONENTS
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import ref_of
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import SLICED, fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.objects.test_node_class import changes
 
 FLEETS: dict[str, list[tuple[str, Any]]] = {
@@ -23,6 +23,7 @@ FLEETS: dict[str, list[tuple[str, Any]]] = {
     "AWS": [("cluster.provider", "aws")],
     **{f"made for {provider}": changes(provider) for provider in ("aws", "azure")},
     "fixed counts": [("models[0].replicas", {"count": 3})],
+    "slices and shares": [*SLICED],
     "nothing warm": [("pools[0].nodes.warm", None)],
     "nothing to buy": [
         ("pools[0]", {"name": "h100", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"a": "b"}}),
@@ -45,7 +46,7 @@ def test_labels_say_whose_an_object_is(component: str, obj: dict[str, Any]) -> N
     assert labels["app.kubernetes.io/managed-by"] == "gpufleet"
     assert labels["gpufleet.io/cluster"] == "east"
     assert labels["gpufleet.io/role"] == component
-    shared = obj["kind"] in ("Namespace", "PriorityClass")
+    shared = obj["kind"] in ("Namespace", "PriorityClass", "ConfigMap")
     assert bool({"gpufleet.io/pool", "gpufleet.io/model"} & set(labels)) != shared
 
 

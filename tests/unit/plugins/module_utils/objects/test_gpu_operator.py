@@ -11,7 +11,6 @@ import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.gpu_operator import (
     COUNTERS,
     Driver,
-    MigStrategy,
     counters_csv,
     may_have_no_gpus,
     values,
@@ -23,7 +22,7 @@ DEDICATED = {"key": "dedicated", "operator": "Exists"}
 
 def built(driver: Driver = Driver.OPERATOR, tolerations: Any = ()) -> dict[str, Any]:
     """The values, with MIG left alone."""
-    return values(driver, MigStrategy.SINGLE, tolerations)
+    return values(fleet(), driver, None, tolerations)
 
 
 @pytest.mark.parametrize(("driver", "enabled"), [(Driver.OPERATOR, True), (Driver.HOST, False)])
