@@ -156,7 +156,9 @@ class Driver:
 
     def __post_init__(self) -> None:
         self.nodes = Nodes(self.cluster, self.fleet, self.task.pool, self.memory.refused, self.clock)
-        ref = Ref("coordination.k8s.io/v1", "Lease", self.fleet.cluster.namespace, f"gpufleet-mig-{self.task.pool.name}")
+        ref = Ref(
+            "coordination.k8s.io/v1", "Lease", self.fleet.cluster.namespace, f"gpufleet-mig-{self.task.pool.name}"
+        )
         labels = ownership(self.fleet, ROLE, pool=self.task.pool.name)
         self._lease = Lease(self.cluster, ref, labels, self.memory.run, self.memory.lease, self.clock, self.now)
         self._open: dict[str, Decision] = {}
@@ -234,10 +236,12 @@ class Driver:
         listed = self.nodes.listed()
         views = self._look(listed)
         chosen = self._chosen(listed)
-        if not chosen:
+        had_it = self._lease.mine
+        if not chosen or not self._lock(chosen):
             return _POLL_MAX_S
-        if not self._lock(chosen):
-            return _POLL_MAX_S
+        if not had_it:
+            # What was seen may be what the last holder has changed since.
+            return 0.0
         views.update(self.nodes.views({name: listed.get(name) for name in chosen if name not in views}))
         self._judge({name: views[name] for name in chosen})
         return self._move({name: views[name] for name in chosen if name in self._open})
@@ -303,14 +307,15 @@ class Driver:
         """Carry out what was decided. How long to wait before the next look."""
         for name, view in views.items():
             self._remember(name, view)
+        moves = {name: self._open[name].move for name in views}
         wrote = self.cluster.in_parallel(partial(self._write, views), list(views))
-        evicting = {name: move for name in views if isinstance(move := self._open[name].move, Evict)}
+        evicting = {name: move for name, move in moves.items() if isinstance(move, Evict)}
         if evicting:
             self._evict(evicting)
         self.wrote = self.wrote or any(wrote)
         if any(wrote):
             return 0.0
-        pauses = [move.seconds for name in views if isinstance(move := self._open[name].move, Pause)]
+        pauses = [move.seconds for move in moves.values() if isinstance(move, Pause)]
         return min([*pauses, _POLL_S if evicting else _POLL_MAX_S, _POLL_MAX_S])
 
     def _write(self, views: Mapping[str, View], name: str) -> bool:

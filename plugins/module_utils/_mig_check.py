@@ -100,10 +100,10 @@ class Check:
         policy = self.cluster.get(CLUSTER_POLICY) or {}
         refs = {node: self._ref(policy.get("spec") or {}, node) for node in labels}
         distinct = list(dict.fromkeys(refs.values()))
-        configs = {ref: _configs(ref, obj) for ref, obj in zip(distinct, self.cluster.in_parallel(self.cluster.get, distinct))}
-        return {
-            node: self._made_by(configs[refs[node]] or {}, label or ALL_DISABLED) for node, label in labels.items()
+        configs = {
+            ref: _configs(ref, obj) for ref, obj in zip(distinct, self.cluster.in_parallel(self.cluster.get, distinct))
         }
+        return {node: self._made_by(configs[refs[node]] or {}, label or ALL_DISABLED) for node, label in labels.items()}
 
 
 def _configs(ref: Ref, obj: Optional[Mapping[str, Any]]) -> Optional[Configs]:

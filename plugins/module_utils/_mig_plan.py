@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ._cluster import Cluster
 from ._mig import Task, diff_entry
 from ._mig_check import Check
 from ._mig_nodes import Nodes, name_of
-from .fleet.types import Fleet
 from .findings import Finding, Severity, errors_first
-from .mig.change import CONFIG_LABEL, View
+from .fleet.types import Fleet
+from .mig.change import CONFIG_LABEL
 from .mig.node import gpu_resources, labels_of
 from .mig.plan import Kind, NodePlan, plan_of
 from .mig.pools import layout
@@ -32,8 +32,9 @@ def plans(cluster: Cluster, fleet: Fleet, task: Task, check: Check) -> list[Node
     )
     with_gpus = [name for name, node in nodes.items() if name in wanted or gpu_resources(node)]
     views = Nodes(cluster, fleet, task.pool, {}).views({name: nodes[name] for name in with_gpus})
-    before, after = check.present({name: labels_of(nodes[name]).get(CONFIG_LABEL) for name in wanted}), layout(task.pool)
-    now, found = datetime.now(timezone.utc), []
+    before = check.present({name: labels_of(nodes[name]).get(CONFIG_LABEL) for name in wanted})
+    after, found = layout(task.pool), []
+    now = datetime.now(timezone.utc) + timedelta(seconds=cluster.ahead_s)
     for name in wanted if after else []:
         others = [view for other, view in views.items() if other != name]
         found.append(plan_of(views[name], task.target, task.options, now, (before[name], after), others))
@@ -58,6 +59,6 @@ def result(task: Task, planned: Sequence[NodePlan]) -> dict[str, Any]:
         "nodes": entries,
         "diff": [diff_entry(plan.node, *shown[plan.node]) for plan in changed],
         "text": [plan.summary for plan in planned],
-        "msg": f"pool {task.pool.name}: {len(changed)} of {len(planned)} nodes to be changed, {pods} pods to be evicted,"
-        f" {task.limit} nodes at once",
+        "msg": f"pool {task.pool.name}: {len(changed)} of {len(planned)} nodes to be changed, {task.limit} at once,"
+        f" and {pods} pods to be evicted",
     }

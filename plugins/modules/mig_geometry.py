@@ -16,8 +16,8 @@ description:
     new layout, and the node serves again once exactly what follows from the layout is allocatable and the operands are
     healthy. What was there before is recorded on the node, so that a run that was killed is continued by the next one.
   - The layout is written to the node only while no GPU pod is on it.
-  - Pods leave by evictions alone, which honour PodDisruptionBudgets. Pods of vLLM finish their requests first, as far as
-    Prometheus knows of them.
+  - Pods leave by evictions alone, which honour PodDisruptionBudgets. Pods of vLLM finish their requests first, as far
+    as Prometheus knows of them.
   - A Lease keeps two runs from changing one pool at once. The second waits.
   - When a node fails, no further node is begun.
   - The ConfigMap with the layout has to be there before, as M(gpufleet.llm.apply) writes it for the component C(mig).
@@ -32,13 +32,14 @@ options:
     default: {}
   max_unavailable:
     description:
-      - How many nodes of the pool may be disrupted at once. Nodes that others have cordoned or that are not ready count.
-      - That of the pool if absent.
+      - How many nodes of the pool may be disrupted at once; that of the pool if absent.
+      - Nodes that others have cordoned or that are not ready count.
     type: int
   on_failure:
     description:
       - What becomes of a node that does not get its layout. V(rollback) gives it its former one where no pod is on its
-        GPUs, and else holds it. V(hold) leaves it cordoned, with the reason in its annotation C(gpufleet.io/mig-change).
+        GPUs, and else holds it.
+      - V(hold) leaves it cordoned, with the reason in its annotation C(gpufleet.io/mig-change).
     type: str
     choices: [rollback, hold]
     default: rollback

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 Json = Mapping[str, Any]
 
+
 def evictable(pods: Iterable[Json], budgets: Sequence[Json]) -> tuple[list[Json], dict[str, str]]:
     """The pods whose eviction would be granted now, and why not, by uid, of the others.
 

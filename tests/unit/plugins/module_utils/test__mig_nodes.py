@@ -156,7 +156,11 @@ def test_a_pod_that_ends_is_not_asked_again() -> None:
     [
         (429, "Cannot evict pod as it would violate the pod's disruption budget.", True),
         (503, "the server is away", True),
-        (500, "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.", False),
+        (
+            500,
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            False,
+        ),
     ],
 )
 def test_a_refused_eviction_is_rested_and_one_that_never_passes_is_not_repeated(
