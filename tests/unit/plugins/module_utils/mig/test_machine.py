@@ -258,6 +258,14 @@ def test_a_wedge_is_cured_by_a_new_mig_manager_that_has_its_time() -> None:
     assert isinstance(after(1801, node).move, Pause)
 
 
+def test_a_mig_manager_that_is_ending_is_neither_ended_again_nor_believed() -> None:
+    for state in (None, "failed"):
+        manager, *rest = operands()
+        manager["metadata"]["deletionTimestamp"] = instant_text(START)
+        view = View(fenced(LABELLED, state), (manager, *rest))
+        assert isinstance(decide(view, SEVEN, OPTIONS, START + timedelta(seconds=99)).move, Pause)
+
+
 def test_nobody_has_time_for_ever() -> None:
     reason = "seven is not in effect in time: mig-manager is at rebooting"
     assert "back" in annotation_after(after(2400, fenced(LABELLED, "rebooting")), reason)
@@ -292,26 +300,12 @@ def failed(record: Record, *pods: Any, options: Options = OPTIONS) -> Decision:
     return after(60, fenced(record, "failed", config), *pods, made=START + timedelta(seconds=1), options=options)
 
 
-HOLDS = {
-    "asked for": (LABELLED, (), replace(OPTIONS, on_failure=OnFailure.HOLD), "mig-manager could not apply seven"),
-    "a pod is there": (
-        LABELLED,
-        (make_pod("a"),),
-        OPTIONS,
-        "mig-manager could not apply seven, and pods hold its GPUs: llm/a",
-    ),
-    "no way back": (
-        replace(LABELLED, former_config="seven"),
-        (),
-        OPTIONS,
-        "mig-manager could not apply seven, and it had no working geometry before",
-    ),
-    "nothing before": (
-        replace(LABELLED, former_resources={}),
-        (),
-        OPTIONS,
-        "mig-manager could not apply seven, and it had no working geometry before",
-    ),
+FAILED, NO_WAY = "mig-manager could not apply seven", ", and it had no working geometry before"
+HOLDS: dict[str, Any] = {
+    "asked for": (LABELLED, (), replace(OPTIONS, on_failure=OnFailure.HOLD), FAILED),
+    "a pod is there": (LABELLED, (make_pod("a"),), OPTIONS, f"{FAILED}, and pods hold its GPUs: llm/a"),
+    "no way back": (replace(LABELLED, former_config="seven"), (), OPTIONS, f"{FAILED}{NO_WAY}"),
+    "nothing before": (replace(LABELLED, former_resources={}), (), OPTIONS, f"{FAILED}{NO_WAY}"),
     "the way back failed too": (
         replace(LABELLED, back=True, reason="it did not work"),
         (),
@@ -381,9 +375,10 @@ def test_a_held_node_is_tried_again_and_keeps_what_was_before() -> None:
 
 def test_another_target_is_taken_up_when_mig_manager_has_ended_its_work() -> None:
     assert isinstance(after(60, fenced(LABELLED, "pending"), target=HALVES).move, Pause)
-    for record, state in ((RECORD, None), (LABELLED, "success"), (LABELLED, "failed")):
-        decision = after(60, fenced(record, state), target=HALVES)
-        fresh = replace(RECORD, target=HALVES, phase_at="2026-11-25T12:01:00Z")
+    back = replace(LABELLED, back=True, reason="it did not work")
+    for record, state in ((RECORD, None), (LABELLED, "success"), (LABELLED, "pending"), (back, "failed")):
+        decision = after(2400, fenced(record, state), target=HALVES)
+        fresh = replace(RECORD, target=HALVES, phase_at="2026-11-25T12:40:00Z")
         assert patch_of(decision)["metadata"]["annotations"][RECORD_KEY] == annotation_of(fresh)
         assert [finding.message for finding in decision.findings] == ["was on its way to seven; it goes to halves"]
 

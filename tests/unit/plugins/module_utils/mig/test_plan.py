@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils.mig.change import Options, View
+from ansible_collections.gpufleet.llm.plugins.module_utils.mig.change import Options, PatchNode, View
 from ansible_collections.gpufleet.llm.plugins.module_utils.mig.layout import NodeLayout
+from ansible_collections.gpufleet.llm.plugins.module_utils.mig.machine import decide
 from ansible_collections.gpufleet.llm.plugins.module_utils.mig.plan import Kind, NodePlan, plan_of
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.mig.mig_world import (
     SEVEN,
@@ -17,6 +18,7 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.mig.mig_wo
     WHOLE,
     make_node,
     make_pod,
+    merge,
     operands,
 )
 
@@ -118,6 +120,20 @@ def test_nothing_is_planned_where_there_is_nothing_to_do() -> None:
     found = plan(make_pod("a"), before=UNCUT, after=UNCUT, target=WHOLE)
     assert (found.kind, found.steps, found.displaced) == (Kind.NOTHING, (), ())
     assert found.summary == "gpu-0: is all-disabled already"
+
+
+def test_a_change_that_is_under_way_is_planned_to_its_end() -> None:
+    node = make_node()
+    decision = decide(View(node, tuple(operands())), SEVEN, Options(), START)
+    assert isinstance(decision.move, PatchNode)
+    merge(node, decision.move.patch)
+    pod = make_pod("a")
+    pod["metadata"]["deletionTimestamp"] = "2026-11-25T12:00:00Z"
+    found = plan(pod, node=node)
+    assert (found.displaced, found.steps[-1]) == ((), "uncordon it")
+    node["spec"]["unschedulable"] = True
+    del node["metadata"]["annotations"]["gpufleet.io/mig-change"]
+    assert plan(node=node).steps[-1] == "leave it cordoned, as it was"
 
 
 def test_a_refused_node_says_why() -> None:
