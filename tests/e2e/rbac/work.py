@@ -16,7 +16,7 @@ from e2e import declaration, helm_releases
 from e2e import mig as nodes
 from e2e.fleet import COMPONENTS, Fleet, apply_task, play
 from e2e.observed import until
-from testbed import objects
+from testbed import gpu_operator, objects
 from testbed.api import Api, resource_path
 from testbed.bed import Bed
 from testbed.layout import Layout
@@ -70,8 +70,9 @@ def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
 
 
 def mig(fleet: Fleet, bed: Bed, api: Api) -> None:
-    """Cut a node that pods are on, and then one whose mig-manager only a new pod of it makes do so."""
-    nodes.node(api, _CUT)
+    """Cut a node that pods are on, and whose mig-manager has to be made anew to see the layout."""
+    gpu_operator.install(api, config=nodes.CONFIGURATION.rpartition("/")[2])
+    nodes.node(api, _CUT, knobs={"mig-file-lag": "1h"})
     nodes.up(api, [_CUT])
     nodes.create(api, _CUT, nodes.budget("work", "work", maxUnavailable=1), nodes.workload("work", 1, _CUT))
     nodes.running_on(api, _CUT, _CUT, 1)
