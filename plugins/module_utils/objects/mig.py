@@ -28,11 +28,18 @@ Update = Callable[[Optional[str], str, _Layouts], str]
 
 
 def build(fleet: Fleet) -> list[dict[str, Any]]:
-    """Every object of the role mig, its namespace first; nothing while no pool cuts or shares."""
+    """Every object of the role mig, its namespaces first; nothing while no pool cuts or shares."""
     layouts, shared = _layouts(fleet), dict(filter(None, map(sharing_config, fleet.pools)))
     data = {MIG_CONFIG: {_MIG_KEY: render(merge({}, layouts))} if layouts else {}, SHARING_CONFIG: shared}
     maps = [_config_map(fleet, name, content) for name, content in data.items() if content]
-    return [namespace_object(fleet, ROLE, fleet.cluster.gpu_operator_namespace), *maps] if maps else []
+    return [*_namespaces(fleet), *maps] if maps else []
+
+
+def _namespaces(fleet: Fleet) -> list[dict[str, Any]]:
+    """That of the GPU Operator, and where nodes are cut that exist, that of the Leases of whoever does it."""
+    in_place = any(pool.mig and not pool.provisioned for pool in fleet.pools)
+    names = [fleet.cluster.gpu_operator_namespace, *([fleet.cluster.namespace] if in_place else [])]
+    return [namespace_object(fleet, ROLE, name) for name in dict.fromkeys(names)]
 
 
 def carried(fleet: Fleet, obj: dict[str, Any], live: Mapping[str, Any], update: Update) -> dict[str, Any]:

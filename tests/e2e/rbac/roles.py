@@ -43,6 +43,7 @@ _ABOUT: Mapping[str, str] = {
 _NODE_CLASS = "What nodes are made of; each provider has its own kind, and needs no other."
 _PURPOSES: Mapping[str, str] = {
     "aksnodeclasses": _NODE_CLASS,
+    "clusterpolicies": "Which ConfigMap mig-manager reads, and how slices are named.",
     "configmaps": "What mig-manager and the device plugin are told of cut and shared GPUs.",
     "customresourcedefinitions": "They say the versions of Karpenter and KEDA where the Deployments do not.",
     "deployments": "The models, the placeholders of warm nodes, and the versions of Karpenter and KEDA.",
