@@ -147,7 +147,7 @@ def allocatable(item: Json) -> dict[str, str]:
 def variables(bed: Bed, *pools: Json, kubeconfig: str = "") -> Json:
     """The variables of one host with these pools and no model."""
     declared = declaration.variables(bed, pools=list(pools))
-    login = {"auth": {"kubeconfig": kubeconfig or bed.kubeconfigs["install"]}}
+    login = {"auth": {"kubeconfig": kubeconfig or bed.kubeconfigs["converge"]}}
     return {**declared, "gpufleet_cluster": {**declared["gpufleet_cluster"], **login}, "gpufleet_models": []}
 
 
