@@ -1,70 +1,93 @@
 # Copyright (c) 2026, the gpufleet.llm authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture of the guide on MIG: where on a GPU the slices of each profile may lie, from the tables of the engine."""
+"""The picture of the guide on MIG: where slices may lie on a GPU and what fills one, from the tables of the engine."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.gpus import Gpu
+from ansible_collections.gpufleet.llm.plugins.module_utils.mig.geometry import maximal, place
 from ansible_collections.gpufleet.llm.plugins.module_utils.mig.profiles import MIG_GPUS, MigGpu, Profile
 
-_LEFT, _GRID, _RIGHT, _ROW = 150, 504, 90, 26
+_LEFT, _GRID, _RIGHT, _ROW, _GAP = 190, 504, 90, 24, 66
 _WIDTH = _LEFT + _GRID + _RIGHT
 #: Fill by compute slices.
 _COLOURS = {1: "#9ecae1", 2: "#6baed6", 3: "#4292c6", 4: "#2171b5", 7: "#084594"}
+#: One of all GPUs whose slices lie alike.
+_SHOWN = (Gpu.H100_80GB, Gpu.A30_24GB, Gpu.RTX_PRO_6000_96GB)
+SHOWN = tuple(gpu for shown in _SHOWN for gpu in MIG_GPUS if gpu.gpu is shown)
+#: Words at its left, boxes by their first memory slice, words at its right.
+_Row = tuple[str, list[tuple[Profile, int]], str]
 
 
-def families() -> list[list[MigGpu]]:
-    """GPUs whose slices lie alike, those with the most kinds of GPU first."""
-    found: dict[tuple[tuple[int, tuple[int, ...]], ...], list[MigGpu]] = {}
-    for gpu in MIG_GPUS:
-        places = tuple((profile.size, profile.starts) for profile in gpu.profiles)
-        found.setdefault(places, []).append(gpu)
-    return sorted(found.values(), key=len, reverse=True)
+def _places(gpu: MigGpu) -> list[tuple[int, ...]]:
+    return [(profile.size, *profile.starts) for profile in gpu.profiles]
 
 
 def picture() -> str:
-    """mig_placements.svg: a grid for each family of GPUs, named after its most usual one."""
-    lines: list[str] = []
+    """mig_placements.svg: of each family the places of every profile, and the layouts that fill a GPU."""
+    drawing: list[str] = []
     top = 0
-    for gpus in families():
-        shown = next((gpu for gpu in gpus if gpu.name == "h100-80gb"), gpus[0])
-        lines += _family(shown, [gpu.name for gpu in gpus if gpu is not shown], top)
-        top += 84 + _ROW * len(shown.profiles)
+    for gpu in SHOWN:
+        alike = [other.name for other in MIG_GPUS if other is not gpu and _places(other) == _places(gpu)]
+        title = f"{gpu.name}: where slices may lie"
+        top = _grid(drawing, top, title, f"alike: {', '.join(alike)}" if alike else "", gpu, _profiles(gpu))
+        plain = replace(gpu, profiles=gpu.plain)
+        words = f"of the profiles {', '.join(profile.name for profile in gpu.plain)}"
+        top = _grid(drawing, top, f"{gpu.name}: full layouts", words, gpu, _layouts(plain))
     font = 'font-family="sans-serif" font-size="13"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top}" {font}>'
-    return "\n".join([head, f'<rect width="{_WIDTH}" height="{top}" fill="#fff"/>', *lines, "</svg>"]) + "\n"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top + 12}" {font}>'
+    return "\n".join([head, f'<rect width="{_WIDTH}" height="{top + 12}" fill="#fff"/>', *drawing, "</svg>"]) + "\n"
 
 
-def _family(gpu: MigGpu, others: list[str], top: int) -> list[str]:
+def _profiles(gpu: MigGpu) -> list[_Row]:
+    return [
+        (profile.name, [(profile, start) for start in profile.starts], f"at most {profile.most}")
+        for profile in gpu.profiles
+    ]
+
+
+def _layouts(gpu: MigGpu) -> list[_Row]:
+    return [
+        (
+            " + ".join(f"{count}x{name.partition('.')[0]}" for name, count in layout.items()),
+            place(gpu, layout) or [],
+            "",
+        )
+        for layout in maximal(gpu)
+    ]
+
+
+def _grid(drawing: list[str], top: int, title: str, words: str, gpu: MigGpu, rows: list[_Row]) -> int:
+    """Draw rows of boxes over the memory slices of a GPU; returns where it ends."""
     slots = max(start + profile.size for profile in gpu.profiles for start in profile.starts)
-    lines = [f'<text x="12" y="{top + 24}" font-weight="bold">{gpu.name}</text>']
-    if others:
-        lines.append(f'<text x="12" y="{top + 42}" fill="#555" font-size="11">alike: {", ".join(others)}</text>')
-    top += 66
+    drawing.append(f'<text x="12" y="{top + 24}" font-weight="bold">{title}</text>')
+    drawing.append(f'<text x="12" y="{top + 41}" fill="#555" font-size="11">{escape(words)}</text>')
+    top += _GAP
     for slot in range(slots + 1):
-        x, bottom = _x(slot, slots), top + _ROW * len(gpu.profiles)
-        lines.append(f'<line x1="{x}" x2="{x}" y1="{top - 4}" y2="{bottom}" stroke="#ccc"/>')
-        if slot < slots:
-            middle = (x + _x(slot + 1, slots)) / 2
-            number = f'<text x="{middle:g}" y="{top - 6}" text-anchor="middle" fill="#555" font-size="11">{slot}</text>'
-            lines.append(number)
-    for row, profile in enumerate(gpu.profiles):
-        lines += _row(profile, slots, top + row * _ROW)
-    return lines
+        x, bottom = _x(slot, slots), top + _ROW * len(rows)
+        drawing.append(f'<line x1="{x}" x2="{x}" y1="{top - 4}" y2="{bottom}" stroke="#ccc"/>')
+    for slot in range(slots):
+        middle = (_x(slot, slots) + _x(slot + 1, slots)) // 2
+        drawing.append(_text(middle, top - 7, str(slot), "middle"))
+    for row, (left, boxes, right) in enumerate(rows):
+        y = top + row * _ROW
+        drawing += [_text(_LEFT - 10, y + 16, left, "end"), *(_box(*box, slots, y) for box in boxes)]
+        drawing += [_text(_LEFT + _GRID + 12, y + 16, right, "start")] if right else []
+    return top + _ROW * len(rows)
 
 
-def _row(profile: Profile, slots: int, top: int) -> list[str]:
-    """A box for each place of a profile, and how many of it there may be."""
-    base = top + 17
-    lines = [f'<text x="{_LEFT - 10}" y="{base}" text-anchor="end">{escape(profile.name)}</text>']
-    for start in profile.starts:
-        x, width = _x(start, slots) + 2, _x(start + profile.size, slots) - _x(start, slots) - 4
-        box = f'<rect x="{x}" y="{top + 3}" width="{width}" height="{_ROW - 6}" rx="3"'
-        lines.append(f'{box} fill="{_COLOURS[profile.compute]}"/>')
-    lines.append(f'<text x="{_LEFT + _GRID + 12}" y="{base}" fill="#555">at most {profile.most}</text>')
-    return lines
+def _box(profile: Profile, start: int, slots: int, top: int) -> str:
+    x, width = _x(start, slots) + 2, _x(start + profile.size, slots) - _x(start, slots) - 4
+    place_of = f'x="{x}" y="{top + 2}" width="{width}" height="{_ROW - 4}"'
+    return f'<rect {place_of} rx="3" fill="{_COLOURS[profile.compute]}"/>'
+
+
+def _text(x: int, y: int, words: str, anchor: str) -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="11">{escape(words)}</text>'
 
 
 def _x(slot: int, slots: int) -> int:

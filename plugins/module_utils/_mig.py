@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -20,18 +21,36 @@ from typing import Any, Optional
 
 from ._cluster import Cluster
 from ._mig_lease import Lease
-from ._mig_nodes import Nodes, name_of
-from .errors import ClusterError, GpufleetError
+from ._mig_nodes import Nodes
+from .errors import GpufleetError, InvalidInput
 from .findings import Finding, Severity, Verdict, errors_first
+from .fleet.fields import LABEL_KEY, LABEL_VALUE, Duration, MapOf, Problems, integer
 from .fleet.types import Fleet, GpuPool
 from .mig.budgets import admitted
-from .mig.change import CONFIG_LABEL, Decision, Evict, Finish, Json, Nudge, Options, Outcome, PatchNode, Pause, Target, View
+from .mig.change import (
+    CONFIG_LABEL,
+    Decision,
+    Evict,
+    Finish,
+    Json,
+    Nudge,
+    OnFailure,
+    Options,
+    Outcome,
+    PatchNode,
+    Pause,
+    Target,
+    View,
+)
 from .mig.machine import decide
 from .mig.node import gpu_resources, is_ready, labels_of
+from .mig.pools import config, offered
 from .mig.record import record_of
 from .objects.meta import Ref, ownership
 
 ROLE = "mig"
+#: Durations among the options of the module, and the field of Options that each one is.
+_TIMES = {"timeout": "", "drain_timeout": "drain_s", "idle_timeout": "idle_s", "geometry_timeout": "geometry_s"}
 _POLL_S = 0.5
 _POLL_MAX_S = 2.0
 #: What has gone wrong, rather than being refused before anything was touched.
@@ -52,6 +71,32 @@ class Task:
     options: Options
     limit: int
     selector: Mapping[str, str] = field(default_factory=dict)
+
+
+def task_of(params: Mapping[str, Any], fleet: Fleet) -> tuple[Task, int]:
+    """The task that the options of a module describe, and its timeout in seconds. Raises InvalidInput."""
+    problems = Problems()
+    times = {key: Duration(0).parse(params[key], key, problems) for key in _TIMES if key in params}
+    known = [pool.name for pool in fleet.pools if pool.mig]
+    pool = next((pool for pool in fleet.pools if pool.name == params["pool"] and pool.mig), None)
+    selector = MapOf(LABEL_KEY, LABEL_VALUE).parse(params["selector"], "selector", problems)
+    if pool is None or pool.mig is None:
+        names = f"Name one of: {', '.join(known)}." if known else "No pool has mig."
+        problems.add("pool", f"{params['pool']!r} is no declared pool with mig", names)
+    limit = params.get("max_unavailable")
+    if limit is not None:
+        integer(1, 1000).parse(limit, "max_unavailable", problems)
+    if problems.findings or pool is None or pool.mig is None:
+        raise InvalidInput(problems.findings)
+    options = Options(
+        on_failure=OnFailure(params.get("on_failure", OnFailure.ROLLBACK.value)),
+        allow_unmanaged=params["allow_unmanaged"],
+        allow_empty_dir=params["allow_empty_dir"],
+        operator_namespace=fleet.cluster.gpu_operator_namespace,
+        **{_TIMES[key]: value for key, value in times.items() if _TIMES[key]},
+    )
+    target = Target(str(config(pool)), offered(pool))
+    return Task(pool, target, options, limit or pool.mig.max_unavailable, selector), times.get("timeout", 0)
 
 
 @dataclass
@@ -111,7 +156,9 @@ class Driver:
 
     def __post_init__(self) -> None:
         self.nodes = Nodes(self.cluster, self.fleet, self.task.pool, self.memory.refused, self.clock)
-        ref = Ref("coordination.k8s.io/v1", "Lease", self.fleet.cluster.namespace, f"gpufleet-mig-{self.task.pool.name}")
+        ref = Ref(
+            "coordination.k8s.io/v1", "Lease", self.fleet.cluster.namespace, f"gpufleet-mig-{self.task.pool.name}"
+        )
         labels = ownership(self.fleet, ROLE, pool=self.task.pool.name)
         self._lease = Lease(self.cluster, ref, labels, self.memory.run, self.memory.lease, self.clock, self.now)
         self._open: dict[str, Decision] = {}
@@ -174,15 +221,27 @@ class Driver:
         done = sum(state.outcome is not None for state in states)
         return f"pool {self.task.pool.name}: {done} of {len(states)} nodes done" + (f", {why}" if why else "")
 
+    def summary(self) -> str:
+        """What came of it on one line: why, where it is not what was wanted."""
+        errors = [finding.line() for finding in self.findings if finding.severity is Severity.ERROR]
+        if self.verdict is Verdict.WAITING:
+            return f"{self.progress}."
+        if errors:
+            return errors[0]
+        counts = Counter(state.outcome.value for state in self.states if state.outcome)
+        return f"pool {self.task.pool.name}: " + ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+
     def _round(self) -> float:
         """One look at all nodes, and one move of each that may be changed now. How long to wait before the next."""
         listed = self.nodes.listed()
         views = self._look(listed)
         chosen = self._chosen(listed)
-        if not chosen:
+        had_it = self._lease.mine
+        if not chosen or not self._lock(chosen):
             return _POLL_MAX_S
-        if not self._lock(chosen):
-            return _POLL_MAX_S
+        if not had_it:
+            # What was seen may be what the last holder has changed since.
+            return 0.0
         views.update(self.nodes.views({name: listed.get(name) for name in chosen if name not in views}))
         self._judge({name: views[name] for name in chosen})
         return self._move({name: views[name] for name in chosen if name in self._open})
@@ -248,14 +307,15 @@ class Driver:
         """Carry out what was decided. How long to wait before the next look."""
         for name, view in views.items():
             self._remember(name, view)
+        moves = {name: self._open[name].move for name in views}
         wrote = self.cluster.in_parallel(partial(self._write, views), list(views))
-        evicting = {name: move for name in views if isinstance(move := self._open[name].move, Evict)}
+        evicting = {name: move for name, move in moves.items() if isinstance(move, Evict)}
         if evicting:
             self._evict(evicting)
         self.wrote = self.wrote or any(wrote)
         if any(wrote):
             return 0.0
-        pauses = [move.seconds for name in views if isinstance(move := self._open[name].move, Pause)]
+        pauses = [move.seconds for move in moves.values() if isinstance(move, Pause)]
         return min([*pauses, _POLL_S if evicting else _POLL_MAX_S, _POLL_MAX_S])
 
     def _write(self, views: Mapping[str, View], name: str) -> bool:

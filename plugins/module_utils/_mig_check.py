@@ -16,7 +16,8 @@ from .checks.permissions import Access, Target
 from .errors import PreflightError
 from .findings import Finding, Severity
 from .fleet.types import Fleet, GpuPool
-from .mig.config import layout_in
+from .mig.config import ALL_DISABLED, Configs, layout_in
+from .mig.layout import NodeLayout
 from .mig.pools import config, is_cut, layout, strategy
 from .mig.profiles import mig_gpu_of
 from .objects.gpu_operator import CLUSTER_POLICY
@@ -34,10 +35,10 @@ class Check:
     pool: GpuPool
 
     def __call__(self, nodes: Iterable[str]) -> None:
-        """Raise PreflightError for the first kind of reason against the change of these nodes, and ClusterError."""
-        for findings in (refused_calls(self.cluster, self._calls()), self._configured(nodes)):
-            if findings:
-                raise PreflightError(findings)
+        """Raise PreflightError for what speaks against the change of these nodes, and ClusterError."""
+        findings = refused_calls(self.cluster, self._calls()) or self.configured(nodes)
+        if findings:
+            raise PreflightError(findings)
 
     def _calls(self) -> list[Access]:
         operator, own = self.fleet.cluster.gpu_operator_namespace, self.fleet.cluster.namespace
@@ -53,8 +54,9 @@ class Check:
         }
         return [Access(verb, target) for target, verbs in calls.items() for verb in verbs]
 
-    def _configured(self, nodes: Iterable[str]) -> list[Finding]:
-        """Whether mig-manager knows the layout by its name, and the device plugin names slices as it shall."""
+    def configured(self, nodes: Iterable[str]) -> list[Finding]:
+        """What keeps mig-manager from knowing the layout by its name, or slices from being named as they shall. Raises
+        PreflightError where its configuration cannot be read."""
         policy = self.cluster.get(CLUSTER_POLICY)
         if policy is None:
             fix = "Install the GPU Operator, as gpufleet_gpu_operator_install does."
@@ -70,22 +72,44 @@ class Check:
         return [_wrong(str(CLUSTER_POLICY), message, "Run the role gpu_operator, or set mig.strategy of its chart.")]
 
     def _layouts(self, spec: Mapping[str, Any], nodes: Iterable[str]) -> list[Finding]:
+        refs = list(dict.fromkeys(self._ref(spec, node) for node in nodes))
+        found = self.cluster.in_parallel(self.cluster.get, refs)
+        return [finding for ref, obj in zip(refs, found) for finding in self._layout(ref, obj)]
+
+    def _ref(self, spec: Mapping[str, Any], node: str) -> Ref:
         """mig-manager v0.15 reads the ConfigMap that the ClusterPolicy names, else one that it makes for each node."""
         named = ((spec.get("migManager") or {}).get("config") or {}).get("name")
-        names = [named] if named else [f"{node}-mig-config" for node in nodes]
-        place = self.fleet.cluster.gpu_operator_namespace
-        found = self.cluster.in_parallel(self.cluster.get, [Ref("v1", "ConfigMap", place, name) for name in names])
-        return [finding for name, obj in zip(names, found) for finding in self._layout(f"{place}/{name}", obj)]
+        return Ref("v1", "ConfigMap", self.fleet.cluster.gpu_operator_namespace, named or f"{node}-mig-config")
 
-    def _layout(self, name: str, obj: Optional[Mapping[str, Any]]) -> list[Finding]:
-        where, label, gpu = f"ConfigMap {name}", str(config(self.pool)), mig_gpu_of(self.pool.gpu)
-        text = ((obj or {}).get("data") or {}).get(_KEY)
+    def _layout(self, ref: Ref, obj: Optional[Mapping[str, Any]]) -> list[Finding]:
+        label, configs = str(config(self.pool)), _configs(ref, obj)
         fix = "Apply the component mig, and have the chart's migManager.config.name name its ConfigMap."
-        if gpu is None or not text:
-            return [_wrong(where, "does not exist" if obj is None else f"has no {_KEY}", fix)]
-        if layout_in(load(text, where), label, gpu, self.pool.gpus_per_node) != layout(self.pool):
-            return [_wrong(where, f"has no entry {label} that makes of a node what pool {self.pool.name!r} declares", fix)]
+        if configs is None:
+            return [_wrong(str(ref), "does not exist" if obj is None else f"has no {_KEY}", fix)]
+        if self._made_by(configs, label) != layout(self.pool):
+            message = f"has no entry {label} that makes of a node what pool {self.pool.name!r} declares"
+            return [_wrong(str(ref), message, fix)]
         return []
+
+    def _made_by(self, configs: Configs, label: str) -> Optional[NodeLayout]:
+        gpu = mig_gpu_of(self.pool.gpu)
+        return layout_in(configs, label, gpu, self.pool.gpus_per_node) if gpu else None
+
+    def present(self, labels: Mapping[str, Optional[str]]) -> dict[str, Optional[NodeLayout]]:
+        """What nodes are cut into now, by their names and labels; None where that is not known."""
+        policy = self.cluster.get(CLUSTER_POLICY) or {}
+        refs = {node: self._ref(policy.get("spec") or {}, node) for node in labels}
+        distinct = list(dict.fromkeys(refs.values()))
+        configs = {
+            ref: _configs(ref, obj) for ref, obj in zip(distinct, self.cluster.in_parallel(self.cluster.get, distinct))
+        }
+        return {node: self._made_by(configs[refs[node]] or {}, label or ALL_DISABLED) for node, label in labels.items()}
+
+
+def _configs(ref: Ref, obj: Optional[Mapping[str, Any]]) -> Optional[Configs]:
+    """What a ConfigMap makes known to mig-manager; None where it holds nothing for it. Raises PreflightError."""
+    text = ((obj or {}).get("data") or {}).get(_KEY)
+    return load(text, str(ref)) if text else None
 
 
 def _wrong(where: str, message: str, fix: str) -> Finding:

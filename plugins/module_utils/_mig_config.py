@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import traceback
+import contextlib
 from collections.abc import Iterable
 from typing import Optional
 
@@ -13,11 +13,9 @@ from .mig.config import Configs, merge, parse, render, unreadable
 from .mig.layout import NodeLayout
 from .mig.profiles import MigGpu
 
-IMPORT_ERROR: Optional[str] = None
-try:
+# The Kubernetes client brings it: a module that has one to read from has this too.
+with contextlib.suppress(ImportError):
     import yaml
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
 
 
 def load(text: str, where: str) -> Configs:

@@ -47,7 +47,7 @@ class Lease:
 
     def acquire(self) -> Optional[str]:
         """Take or renew it. The name of the run that has it, where that is another. Raises ClusterError."""
-        if self._mine and self.clock() - self.seen["at"] < _RENEW_S:
+        if self.mine and self.clock() - self.seen["at"] < _RENEW_S:
             return None
         live = self.cluster.get(self.ref)
         if live is None:
@@ -59,7 +59,7 @@ class Lease:
 
     def release(self) -> None:
         """Let others have it, if it is ours. Failing that, it ends by itself."""
-        if not self._mine:
+        if not self.mine:
             return
         live = self.cluster.get(self.ref)
         if live is not None and self._holder(live) == self.holder:
@@ -67,7 +67,8 @@ class Lease:
         self.seen.clear()
 
     @property
-    def _mine(self) -> bool:
+    def mine(self) -> bool:
+        """Whether it was ours when last seen."""
         return self.seen.get("holder") == self.holder
 
     def _is_dead(self, live: Mapping[str, Any]) -> bool:

@@ -90,6 +90,7 @@ CATALOGUE: dict[str, str] = {
     "concurrency-off": "The declared concurrency of a model is not what its KV cache and its requests amount to.",
     "memory-incomplete": "What the HPA remembers could not all be seen: a window or a policy may hold a count longer.",
     "autoscaler": "The autoscaler reports a condition that keeps it from scaling.",
+    "mig-config": "The configuration of mig-manager lacks what a pool declares, or cannot be read.",
     "mig-node": "The MIG geometry of a node cannot be changed in the state that the node is in.",
     "mig-pod-blocks": "A pod that holds a GPU of a node that is to be cut cannot, or must not, be evicted.",
     "mig-drain-late": "Pods with GPUs had not left a node in time, and its MIG geometry was not touched.",

@@ -16,8 +16,8 @@ description:
     new layout, and the node serves again once exactly what follows from the layout is allocatable and the operands are
     healthy. What was there before is recorded on the node, so that a run that was killed is continued by the next one.
   - The layout is written to the node only while no GPU pod is on it.
-  - Pods leave by evictions alone, which honour PodDisruptionBudgets. Pods of vLLM finish their requests first, as far as
-    Prometheus knows of them.
+  - Pods leave by evictions alone, which honour PodDisruptionBudgets. Pods of vLLM finish their requests first, as far
+    as Prometheus knows of them.
   - A Lease keeps two runs from changing one pool at once. The second waits.
   - When a node fails, no further node is begun.
   - The ConfigMap with the layout has to be there before, as M(gpufleet.llm.apply) writes it for the component C(mig).
@@ -32,13 +32,14 @@ options:
     default: {}
   max_unavailable:
     description:
-      - How many nodes of the pool may be disrupted at once. Nodes that others have cordoned or that are not ready count.
-      - That of the pool if absent.
+      - How many nodes of the pool may be disrupted at once; that of the pool if absent.
+      - Nodes that others have cordoned or that are not ready count.
     type: int
   on_failure:
     description:
       - What becomes of a node that does not get its layout. V(rollback) gives it its former one where no pod is on its
-        GPUs, and else holds it. V(hold) leaves it cordoned, with the reason in its annotation C(gpufleet.io/mig-change).
+        GPUs, and else holds it.
+      - V(hold) leaves it cordoned, with the reason in its annotation C(gpufleet.io/mig-change).
     type: str
     choices: [rollback, hold]
     default: rollback
@@ -148,12 +149,14 @@ findings:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._mig import Driver, Memory, task_of
+from ..module_utils._cluster import Cluster
+from ..module_utils._mig import Driver, Memory, Task, task_of
 from ..module_utils._mig_check import Check
-from ..module_utils._mig_plan import planned
+from ..module_utils._mig_plan import findings_of, plans, result
 from ..module_utils._module import FLEET_OPTIONS, connect, fail, fleet_of, report, run
-from ..module_utils.errors import GpufleetError
-from ..module_utils.findings import Verdict
+from ..module_utils.errors import GpufleetError, PreflightError
+from ..module_utils.findings import Verdict, verdict_of
+from ..module_utils.fleet.types import Fleet
 
 #: A step ends before a person misses its progress line.
 _STEP_S = 8
@@ -175,6 +178,17 @@ OPTIONS = {
 }
 
 
+def predict(module: AnsibleModule, cluster: Cluster, fleet: Fleet, task: Task, check: Check) -> dict[str, object]:
+    """What a run would do."""
+    planned = plans(cluster, fleet, task, check)
+    findings, told = findings_of(planned, check), result(task, planned)
+    if verdict_of(findings) is Verdict.BROKEN:
+        message = told.pop("msg")
+        fail(module, PreflightError(findings), done={"changed": False, "progress": message, **told})
+    verdict = {"done": True, "verdict": Verdict.READY.value, "progress": told["msg"]}
+    return {"changed": bool(told["diff"]), **verdict, **told, "findings": report(module, findings)}
+
+
 def mig_geometry(module: AnsibleModule) -> dict[str, object]:
     """Take at most one step, and say how far it is."""
     fleet = fleet_of(module)
@@ -183,7 +197,7 @@ def mig_geometry(module: AnsibleModule) -> dict[str, object]:
     cluster = connect(fleet, timeout_s=_CALL_S, patience_s=_CALL_S)
     check = Check(cluster, fleet, task.pool)
     if module.check_mode:
-        return {**planned(module, cluster, fleet, task, check), "next": 0, "timeout_s": timeout_s, "patience_s": 0}
+        return predict(module, cluster, fleet, task, check)
     driver = Driver(cluster, fleet, task, Memory(**module.params["carried"]), check)
     try:
         driver.step(min(_STEP_S, timeout_s), last=timeout_s <= _STEP_S)

@@ -123,7 +123,7 @@ def running_on(api: Api, name: str, namespace: str, count: int) -> None:
 
 
 def up(api: Api, names: Iterable[str]) -> dict[str, Json]:
-    """The nodes, once all of their GPUs are there and mig-manager has found that they are whole."""
+    """The nodes, once all of their GPUs are there and whole, and mig-manager has had its first say."""
 
     def found() -> dict[str, Json] | None:
         nodes = {name: api.get(f"{NODES}/{name}") for name in names}
@@ -134,7 +134,7 @@ def up(api: Api, names: Iterable[str]) -> dict[str, Json]:
 
 def _is_whole(item: Json) -> bool:
     labels, gpus = item["metadata"].get("labels", {}), item["metadata"].get("annotations", {}).get(_GPUS)
-    is_found = "nvidia.com/gpu.product" in labels and labels.get("nvidia.com/mig.config.state") == "success"
+    is_found = "nvidia.com/gpu.product" in labels and "nvidia.com/mig.config.state" in labels
     return is_found and allocatable(item) == {GPU: gpus}
 
 

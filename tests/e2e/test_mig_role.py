@@ -14,7 +14,6 @@ import pytest
 from e2e import mig
 from e2e.fleet import Fleet, Json
 from e2e.playbook import Run
-from testbed import gpu_operator
 from testbed.api import Api
 from testbed.audit import AuditLog, Call, writes
 from testbed.bed import Bed
@@ -48,13 +47,15 @@ def migrate(fleet: Fleet, *options: str, fails: bool = False, **answers: str) ->
 @pytest.fixture(scope="module")
 def rack(empty_bed: Bed, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Two nodes of a pool, pods on one of them, and a spare node."""
-    gpu_operator.install(api, config="gpufleet-mig-config")
+    folder = tmp_path_factory.mktemp("rack")
+    # The layout is not in the configuration yet.
+    mig.prepare(empty_bed, api, folder, mig.pool("former", {"2g.20gb": 3}))
     for name in NODES:
         mig.node(api, name, POOL)
     mig.up(api, NODES)
     mig.create(api, NAMESPACE, mig.workload("busy", PODS, POOL, nodeSelector={"kubernetes.io/hostname": NODES[0]}))
     mig.running_on(api, NODES[0], NAMESPACE, PODS)
-    return Fleet(tmp_path_factory.mktemp("rack"), {"local": mig.variables(empty_bed, mig.pool(POOL))})
+    return Fleet(folder, {"local": mig.variables(empty_bed, mig.pool(POOL))})
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,9 @@ def gpu_node(api: Api, name: str, labels: Mapping[str, str] | None = None, **kno
         "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **(labels or {})},
         "annotations": {knob(key): value for key, value in {"gpus": "8", **knobs}.items()},
     }
-    api.create(resource_path("v1", "nodes"), {"apiVersion": "v1", "kind": "Node", "metadata": meta})
+    # Else KWOK takes what the stand-in says of the GPUs for all that the node has.
+    status = {key: {"cpu": "192", "memory": "2Ti", "pods": "110"} for key in ("capacity", "allocatable")}
+    api.create(resource_path("v1", "nodes"), {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": status})
 
 
 def knob(name: str) -> str:

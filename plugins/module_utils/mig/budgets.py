@@ -9,17 +9,9 @@ A budget says itself how many evictions it would grant, so that none has to be a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 Json = Mapping[str, Any]
-
-#: Operators of a label selector, by what they ask of a label's value (None: absent) and the values that they name.
-_OPERATORS = {
-    "In": lambda value, values: value in values,
-    "NotIn": lambda value, values: value not in values,
-    "Exists": lambda value, values: value is not None,
-    "DoesNotExist": lambda value, values: value is None,
-}
 
 
 def evictable(pods: Iterable[Json], budgets: Sequence[Json]) -> tuple[list[Json], dict[str, str]]:
@@ -73,9 +65,16 @@ def _covers(budget: Json, pod: Json) -> bool:
         return False
     labels = pod["metadata"].get("labels") or {}
     return (selector.get("matchLabels") or {}).items() <= labels.items() and all(
-        _OPERATORS[entry["operator"]](labels.get(entry["key"]), entry.get("values") or ())
-        for entry in selector.get("matchExpressions") or ()
+        _holds(labels.get(entry["key"]), entry) for entry in selector.get("matchExpressions") or ()
     )
+
+
+def _holds(value: Optional[str], expression: Json) -> bool:
+    """Whether a label, None where it is absent, is as an expression of a selector asks for."""
+    operator, values = expression["operator"], expression.get("values") or ()
+    if operator in ("In", "NotIn"):
+        return (value in values) is (operator == "In")
+    return (value is not None) is (operator == "Exists")
 
 
 def _is_exempt(pod: Json, budget: Json) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
 from ..errors import PreflightError
+from ..findings import Finding, Severity
 from ..fleet.fields import Problems, kind_of
 from .layout import NodeLayout, Slices, config_name
 from .profiles import MigGpu
@@ -56,9 +57,8 @@ def parse(loaded: Any, where: str) -> Configs:
 
 def unreadable(where: str, reason: str) -> PreflightError:
     """The error for a configuration that cannot be read."""
-    problems = Problems()
-    problems.add("", f"{where}: its config.yaml {reason}", "Mend or delete it: mig-manager could not read it either.")
-    return PreflightError(problems.findings)
+    fix = "Mend or delete it: mig-manager could not read it either."
+    return PreflightError([Finding("mig-config", Severity.ERROR, reason, where, "config.yaml", fix)])
 
 
 def merge(present: Configs, wanted: Iterable[tuple[MigGpu, NodeLayout]]) -> Configs:

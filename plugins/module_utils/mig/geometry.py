@@ -21,7 +21,7 @@ _Counts = tuple[int, ...]
 
 def place(gpu: MigGpu, layout: Layout) -> Optional[list[tuple[Profile, int]]]:
     """Where each slice of a layout may start; None where they do not fit together. Raises KeyError: unknown profile."""
-    wanted = [gpu.profile(name) for name, count in layout.items() for _ in range(count)]
+    wanted = [gpu.profile(name) for name, count in layout.items() for _dummy in range(count)]
     if any(count > gpu.profile(name).most for name, count in layout.items()):
         return None
     # The largest first: they have the fewest places.

@@ -56,16 +56,11 @@ def _entry(slices: Slices, devices: Any) -> dict[str, Any]:
 
 def named(gpu: MigGpu) -> dict[str, Slices]:
     """What each name that mig-parted v0.15 generates for a GPU stands for (pkg/mig/builder)."""
-    balanced = _BALANCED[max(profile.compute for profile in gpu.profiles)]
-    plain: dict[int, str] = {}
-    # Of two plain profiles with the same compute slices the one with less memory comes first.
-    for profile in gpu.profiles:
-        if "+" not in profile.name and "-" not in profile.name:
-            plain.setdefault(profile.compute, profile.name)
+    plain = {profile.compute: profile.name for profile in gpu.plain}
     return {
         "all-disabled": None,
         "all-enabled": {},
-        "all-balanced": {plain[compute]: count for compute, count in balanced.items()},
+        "all-balanced": {plain[compute]: count for compute, count in _BALANCED[max(plain)].items()},
         **{_all(profile.name): {profile.name: profile.most} for profile in gpu.profiles},
     }
 

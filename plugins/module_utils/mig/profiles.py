@@ -68,6 +68,15 @@ class MigGpu:
         """How a pool declares it."""
         return self.gpu.value
 
+    @property
+    def plain(self) -> tuple[Profile, ...]:
+        """A profile for each number of compute slices: without attributes, and of those the one with least memory."""
+        found: dict[int, Profile] = {}
+        for profile in self.profiles:
+            if not re.search("[+-]", profile.name):
+                found.setdefault(profile.compute, profile)
+        return tuple(found.values())
+
     def profile(self, name: str) -> Profile:
         """The profile of that name. Raises KeyError."""
         return {profile.name: profile for profile in self.profiles}[name]

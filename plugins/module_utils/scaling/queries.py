@@ -57,7 +57,9 @@ def kv_cache_query(model: LlmModel, prometheus: Prometheus) -> str:
 def requests_query(pods: Iterable[tuple[str, str]], prometheus: Prometheus) -> str:
     """Requests that each of these pods, by namespace and name, runs or queues for whatever reason."""
     labels, places = prometheus.labels, sorted(pods)
-    namespaces, names = ("|".join(dict.fromkeys(part.replace(".", "[.]") for part in column)) for column in zip(*places))
+    namespaces, names = (
+        "|".join(dict.fromkeys(part.replace(".", "[.]") for part in column)) for column in zip(*places)
+    )
     own = f'{labels.namespace}=~"{namespaces}",{labels.pod}=~"{names}"'
     by = f"sum by ({labels.namespace}, {labels.pod})"
     return f"{by} (vllm:num_requests_running{{{own}}}) + {by} (vllm:num_requests_waiting{{{own}}})"

@@ -22,7 +22,7 @@ DEADLINE_S = 5.0
 
 
 def policy(name: str = "cluster-policy", created: str = "2026-01-01T00:00:00Z", **parts: Any) -> Json:
-    return {"metadata": {"name": name, "creationTimestamp": created, "resourceVersion": "1"}, **parts}
+    return {"metadata": {"name": name, "uid": name, "creationTimestamp": created, "resourceVersion": "1"}, **parts}
 
 
 def node(name: str, gpus_ready: str | None = None, discovered: bool = True) -> Json:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from testbed.api import MERGE_PATCH, Api, ApiError, Json, resource_path
+from testbed.api import MERGE_PATCH, STRATEGIC_MERGE_PATCH, Api, ApiError, Json, resource_path
 
+from .. import timestamps
 from ..durations import seconds
 from ..watching import changes, write
 from . import mig_config, mig_hardware, operand_objects, products
 from . import node as nodes
+from .mig_config import Gpu
 from .operand_objects import NAMESPACE, OPERANDS, Policy
 
 CONFIG_LABEL = "nvidia.com/mig.config"
@@ -28,9 +30,9 @@ _DEPLOY = "nvidia.com/gpu.deploy."
 #: In the order of the waiting; the last is deployed nowhere, and its label is written all the same.
 _CLIENTS = ("device-plugin", "gpu-feature-discovery", "dcgm-exporter", "dcgm", "nvsm")
 PAUSED = "paused-for-mig-change"
-#: How long the cutting takes.
-_APPLY_ANNOTATION = "testbed.gpufleet.io/mig-apply"
-_APPLY = "200ms"
+_KNOB = "testbed.gpufleet.io/mig-"
+# There while the node reboots; the bed's KWOK leaves such a node alone.
+_REBOOTING = "testbed.gpufleet.io/rebooting"
 _POLL_S = 0.1
 _PODS = resource_path("v1", "pods", NAMESPACE)
 
@@ -80,13 +82,17 @@ class MigManager:
         self._cluster = cluster
         self._changed = asyncio.Event()
         self._last_read = ""
+        self._acted = False
+        self._mounted = ""
 
     def wake(self) -> None:
         self._changed.set()
 
     async def run(self) -> None:
+        self._mounted = await self._config_map()
         while True:
             self._changed.clear()
+            await self._boot()
             label = self._label()
             if label and label != self._last_read:
                 self._last_read = label
@@ -97,15 +103,23 @@ class MigManager:
             else:
                 await self._changed.wait()
 
+    def _node(self) -> Json:
+        return self._cluster.get(self._name, {"metadata": {}})
+
+    def _knob(self, name: str, default: str = "") -> str:
+        return nodes.annotations_of(self._node()).get(f"{_KNOB}{name}", default)
+
     def _label(self) -> str:
-        node = self._cluster.get(self._name, {"metadata": {}})
+        labels = self._node()["metadata"].get("labels", {})
         # Before the driver is there, the pod's init container waits.
-        driver = "nvidia.com/gpu.product" in node["metadata"].get("labels", {}) or self._last_read
-        return str(node["metadata"].get("labels", {}).get(CONFIG_LABEL, "")) if driver else ""
+        driver = "nvidia.com/mig.capable" in labels
+        return str(labels.get(CONFIG_LABEL, "")) if driver else ""
 
     async def _reconfigure(self, label: str) -> None:
         node = await asyncio.to_thread(self._api.get, self._path())
         product, gpus = products.product_of(node), mig_hardware.layouts(node)
+        wedged = self._knob("wedge") in (("change", "always") if self._acted else ("always",))
+        self._acted = True
         try:
             wanted = mig_config.wanted(await self._file(product), label, product, len(gpus))
         except ValueError as error:
@@ -115,24 +129,70 @@ class MigManager:
         if mig_hardware.applied(gpus, wanted):
             await self._end(node, "success")
             return
+        changes_mode = mig_hardware.changes_mode(gpus, wanted)
+        if changes_mode and node["metadata"]["labels"].get(STATE_LABEL) == "rebooting":
+            await self._end(node, "failed")
+            return
         await self._set_labels({STATE_LABEL: "pending"})
         await self._set_labels(_deployed(node, PAUSED))
         await self._pods_gone()
-        await asyncio.sleep(seconds(nodes.annotations_of(node).get(_APPLY_ANNOTATION, _APPLY)))
+        if wedged:
+            return
+        await asyncio.sleep(seconds(self._knob("apply", "200ms")))
+        if changes_mode and self._knob("reboot"):
+            await self._reboot(gpus if self._knob("reboot-in-vain") else mig_hardware.with_modes(gpus, wanted))
+            return
         pods = await asyncio.to_thread(self._api.list, resource_path("v1", "pods"), self._here())
-        gpus, well = mig_hardware.cut(gpus, wanted, product, mig_hardware.uses_gpu(pods, NAMESPACE))
+        in_use = bool(self._knob("in-use")) or mig_hardware.uses_gpu(pods, NAMESPACE)
+        gpus, well = mig_hardware.cut(gpus, wanted, product, in_use)
         await self._patch(mig_hardware.annotation(gpus))
         if well:
             await self._delete(operand_objects.VALIDATOR)
         await self._end(node, "success" if well else "failed")
 
+    async def _reboot(self, gpus: Sequence[Gpu]) -> None:
+        """The kubelet is away, and with it this process, which starts anew afterwards."""
+        await self._set_labels({STATE_LABEL: "rebooting"})
+        await self._patch({"metadata": {"annotations": {_REBOOTING: "true"}}})
+        now = timestamps.now()
+        said = {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
+        ready = {"type": "Ready", "status": "Unknown", "lastHeartbeatTime": now, "lastTransitionTime": now, **said}
+        status = {"status": {"conditions": [ready]}}
+        await write(partial(self._api.patch, f"{self._path()}/status", status, STRATEGIC_MERGE_PATCH))
+        await self._patch(mig_hardware.annotation(gpus))
+        self._last_read, self._acted = "", False
+        while _REBOOTING not in nodes.annotations_of(self._node()):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _boot(self) -> None:
+        """Returns once the node is up; with the knob at ``forever`` that is when somebody changes it."""
+        while _REBOOTING in nodes.annotations_of(self._node()):
+            self._changed.clear()
+            if (takes := self._knob("reboot", "0")) == "forever":
+                await self._changed.wait()
+                continue
+            await asyncio.sleep(seconds(takes))
+            await self._patch({"metadata": {"annotations": {_REBOOTING: None}}})
+            await self._changed.wait()
+
     async def _file(self, product: products.Product) -> str:
-        """The configuration as it is now; ValueError where there is none."""
+        """The configuration as the process sees it: a mounted ConfigMap may lag behind."""
+        if not self._policy.mig_config.get("name"):
+            return mig_config.generated(product)
+        self._mounted = await self._config_map(seconds(self._knob("file-lag", "0")))
+        return self._mounted
+
+    async def _config_map(self, lag: float = 0.0) -> str:
+        """Its content, or what was mounted before where it has changed within that many seconds."""
         name = self._policy.mig_config.get("name")
         if not name:
-            return mig_config.generated(product)
-        found = await asyncio.to_thread(self._api.find, resource_path("v1", "configmaps", NAMESPACE, name))
-        return str((found or {}).get("data", {}).get("config.yaml", ""))
+            return ""
+        found = await asyncio.to_thread(self._api.find, resource_path("v1", "configmaps", NAMESPACE, name)) or {}
+        changed = [each["time"] for each in found.get("metadata", {}).get("managedFields", ()) if "time" in each]
+        if changed and timestamps.since(max(changed)) < lag:
+            return self._mounted
+        return str(found.get("data", {}).get("config.yaml", ""))
 
     async def _pods_gone(self) -> None:
         for app in (OPERANDS[client] for client in _CLIENTS if client in OPERANDS):
@@ -140,7 +200,8 @@ class MigManager:
                 await asyncio.sleep(_POLL_S)
 
     async def _end(self, node: Json, state: str) -> None:
-        await self._set_labels(_deployed(node, "true"))
+        if not (state == "failed" and self._knob("stay-paused")):
+            await self._set_labels(_deployed(node, "true"))
         await self._set_labels({STATE_LABEL: state})
 
     async def _delete(self, app: str) -> None:

@@ -47,6 +47,6 @@ def test_text_of_others_is_left_alone_where_nothing_is_missing() -> None:
 
 @pytest.mark.parametrize("text", ["a: [", "\t- x", "!!python/object:os.system {}"], ids=["open", "tab", "tag"])
 def test_text_that_is_no_yaml_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(PreflightError, match=rf"{WHERE}: its config.yaml is no YAML: .* Mend or delete it") as caught:
+    with pytest.raises(PreflightError, match=rf"{WHERE} config.yaml: is no YAML: .* Mend or delete it") as caught:
         _mig_config.updated(text, WHERE, [])
     assert "\n" not in caught.value.line()

@@ -127,7 +127,7 @@ def test_what_mig_manager_would_refuse_is_refused(content: Any, reason: str) -> 
     with pytest.raises(PreflightError) as caught:
         parse(content, WHERE)
     assert caught.value.findings[0].line() == (
-        f"{WHERE}: its config.yaml {reason}. Mend or delete it: mig-manager could not read it either."
+        f"{WHERE} config.yaml: {reason}. Mend or delete it: mig-manager could not read it either."
     )
 
 
