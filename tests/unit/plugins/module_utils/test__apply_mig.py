@@ -49,5 +49,5 @@ def test_what_nobody_can_read_is_left_alone() -> None:
     api.calls.clear()
     with pytest.raises(PreflightError) as raised:
         run(api, "mig", *CUT)
-    assert "ConfigMap gpu-operator/gpufleet-mig-config: its config.yaml is no YAML" in raised.value.line()
+    assert "ConfigMap gpu-operator/gpufleet-mig-config config.yaml: is no YAML" in raised.value.line()
     assert api.writes() == []
