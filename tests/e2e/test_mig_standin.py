@@ -129,11 +129,13 @@ def _unpaused(course: list[Event]) -> int:
     return max(event.revision for event in course if paused(event.object)) + 1
 
 
-def test_only_a_change_of_the_label_counts_and_a_new_pod_reads_again(node: Node) -> None:
+def test_only_a_change_of_the_label_counts_and_a_new_pod_reads_again(node: Node, operator: Api) -> None:
     node.change("nowhere", "failed")
     node.api.patch(node.path, {"metadata": {"labels": {CONFIG: "nowhere", STATE: None}}})
     (pod,) = node.pods("nvidia-mig-manager")
     assert [each["kind"] for each in pod["metadata"]["ownerReferences"]] == ["DaemonSet"]
+    gpu_operator.gpu_node(operator, "witness", {CONFIG: "all-1g.10gb"}, gpu_bring_up="all@0")
+    Node(operator, "witness").shows({"nvidia.com/gpu": "56"})
     assert STATE not in labels(node.api.get(node.path))
     node.restart_manager()
     node.until(lambda node: labels(node).get(STATE) == "failed", "the new pod has read the label")
