@@ -62,8 +62,8 @@ class Node:
         return self.api.list(OPERANDS, {"fieldSelector": f"spec.nodeName={self.name}", "labelSelector": f"app={app}"})
 
     def restart_manager(self) -> None:
-        (pod,) = self.pods("nvidia-mig-manager")
-        self.api.delete(f"{OPERANDS}/{pod['metadata']['name']}")
+        for pod in self.pods("nvidia-mig-manager"):
+            self.api.delete(f"{OPERANDS}/{pod['metadata']['name']}")
 
 
 def labels(node: Json) -> dict[str, str]:
@@ -165,11 +165,13 @@ def test_a_process_of_the_host_stops_it_too(node: Node) -> None:
     assert cut(node.change("all-1g.10gb", "failed")) == [{}] * 7 + [None]
 
 
-def test_ampere_changes_no_mode_while_in_use(operator: Api) -> None:
+def test_ampere_changes_no_mode_while_in_use_and_has_names_of_its_own(operator: Api) -> None:
     gpu_operator.gpu_node(operator, "ampere", gpu_bring_up="all@0", gpu_product="NVIDIA-A100-SXM4-40GB")
     node = Node(operator, "ampere")
     node.until(lambda node: labels(node).get(STATE) == "success", "it has started")
     node.set(mig_in_use="true")
+    generated = operator.get(f"{FILES}/ampere-mig-config")["data"]["config.yaml"]
+    assert "all-1g.5gb.me" in yaml.safe_load(generated)["mig-configs"]
     assert cut(node.change("all-1g.5gb", "failed")) == [None] * 8
     node.shows({"nvidia.com/gpu": "8"})
 
