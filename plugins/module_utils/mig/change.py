@@ -83,16 +83,15 @@ class Options:
     """How a change is made; durations in seconds.
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
-    it is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
-    ``operator_namespace`` is where the GPU Operator runs its pods. ``began`` is when this run began, by the clock of
-    the API server: what an earlier run left has its time once more from then.
+    it is evicted, ``geometry_s`` how long mig-manager may take. ``operator_namespace`` is where the GPU Operator runs
+    its pods. ``began`` is when this run began, by the clock of the API server: what an earlier run left has its time
+    once more from then.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK
     drain_s: float = 900
     idle_s: float = 60
     geometry_s: float = 2400
-    wedge_s: float = 1800
     allow_unmanaged: bool = False
     allow_empty_dir: bool = False
     operator_namespace: str = "gpu-operator"

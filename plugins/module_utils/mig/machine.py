@@ -57,6 +57,8 @@ _DISABLED = "all-disabled"
 _BINDING_S = 3
 #: mig-manager answers a new label, or its own start, within this time.
 _ANSWER_S = 30
+#: The part of its time after which mig-manager counts as wedged: of 40 minutes 30, as it waits 25 for what it stops.
+_WEDGED = 0.75
 _LOOK_S = 2.0
 
 
@@ -195,7 +197,8 @@ class _Change:
             return Nudge(pod, f"mig-manager does not act on {CONFIG_LABEL} of {self._name}")
         if older and state == "failed":
             return Nudge(pod, f"mig-manager failed on {self._name}, perhaps with a configuration of before")
-        wedged = state == "pending" and bool(paused(self._node)) and self._manager_age(record) > self._options.wedge_s
+        patience = _WEDGED * self._options.geometry_s
+        wedged = state == "pending" and bool(paused(self._node)) and self._manager_age(record) > patience
         return Nudge(pod, f"mig-manager is wedged on {self._name}: {', '.join(paused(self._node))}") if wedged else None
 
     def _failed(self, record: Record, reason: str) -> Decision:

@@ -34,7 +34,7 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.mig.mig_wo
     run,
 )
 
-OPTIONS = Options(drain_s=60, idle_s=10, geometry_s=400, wedge_s=200)
+OPTIONS = Options(drain_s=60, idle_s=10, geometry_s=400)
 
 
 def world_of(traps: Traps, pods: int = 3, cordoned: bool = False, do_not_disrupt: str = "") -> World:
