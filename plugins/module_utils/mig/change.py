@@ -62,7 +62,8 @@ class Record:
 
     ``former`` is the target to go back to: ``config`` None where the node had no label, ``resources`` as they were
     allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for
-    ``reason``, which is also why a held node is held.
+    ``reason``, which is also why a held node is held. ``operands`` has the uids of the device plugin and validator pods
+    at the fence, ``manager`` that of the mig-manager pod at the label: no clock has to say which pod is a later one.
     """
 
     phase: Phase
@@ -74,6 +75,8 @@ class Record:
     product: str
     started_at: str
     phase_at: str
+    operands: tuple[str, ...] = ()
+    manager: str = ""
     back: bool = False
     reason: str = ""
 

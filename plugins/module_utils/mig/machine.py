@@ -41,6 +41,7 @@ from .node import (
     is_new,
     labels_of,
     manager_of,
+    operands_of,
     paused,
     refusals,
     refused,
@@ -65,8 +66,7 @@ _LOOK_S = 2.0
 def decide(view: View, target: Target, options: Options, now: datetime) -> Decision:
     """What is to be done next with a node that shall become ``target``.
 
-    ``now`` is the time of the API server, as its replies say it: it is compared with when pods were made. To a
-    PatchNode with ``finish`` and to a Finish there is no next move in this run: asked again, a new run begins.
+    To a PatchNode with ``finish`` and to a Finish there is no next move in this run: asked again, a new run begins.
     """
     node = view.node
     if node is None or node["metadata"].get("deletionTimestamp"):
@@ -111,6 +111,7 @@ class _Change:
             product=self._labels.get(PRODUCT_LABEL, ""),
             started_at=moment,
             phase_at=moment,
+            operands=operands_of(self._view, self._options),
         )
         return Decision(Phase.FENCE, self._fence(record, f"fence off {self._name}"))
 
@@ -163,8 +164,10 @@ class _Change:
     def _relabel(self, record: Record) -> Decision:
         goal = _goal(record)
         labels = {CONFIG_LABEL: goal.config, STATE_LABEL: None}
-        move = self._patch(moved(record, Phase.RELABEL, self._now), f"set {goal.config} on {self._name}", labels=labels)
-        return Decision(Phase.RELABEL, move)
+        manager = manager_of(self._view, self._options)
+        seen = manager["metadata"]["uid"] if manager else ""
+        labelled = moved(record, Phase.RELABEL, self._now, manager=seen)
+        return Decision(Phase.RELABEL, self._patch(labelled, f"set {goal.config} on {self._name}", labels=labels))
 
     def _geometry(self, record: Record) -> Decision:
         """From the label to the release."""
@@ -192,7 +195,7 @@ class _Change:
         pod = manager_of(self._view, self._options)
         if pod is None or ending(pod):
             return None
-        older = instant(pod["metadata"]["creationTimestamp"]) <= instant(record.phase_at)
+        older = pod["metadata"]["uid"] == record.manager
         if older and state is None and self._age(record.phase_at) >= _ANSWER_S:
             return Nudge(pod, f"mig-manager does not act on {CONFIG_LABEL} of {self._name}")
         if older and state == "failed":
@@ -289,7 +292,8 @@ class _Change:
         pod = manager_of(self._view, self._options)
         if pod is None:
             return self._age(record.phase_at)
-        return 0 if ending(pod) else self._age(max(record.phase_at, pod["metadata"]["creationTimestamp"]))
+        older = pod["metadata"]["uid"] == record.manager
+        return 0 if ending(pod) else self._age(record.phase_at if older else pod["metadata"]["creationTimestamp"])
 
     def _age(self, moment: str) -> float:
         return (self._now - instant(moment)).total_seconds()

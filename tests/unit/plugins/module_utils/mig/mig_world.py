@@ -93,7 +93,8 @@ def make_pod(name: str, **spec: Any) -> Json:
 def make_operand(app: str, made: datetime = START - timedelta(days=1)) -> Json:
     """A pod of the GPU Operator; it uses the nvidia runtime, as the real ones do."""
     pod = make_pod(f"{app}-{next(SERIAL)}", runtimeClassName="nvidia", containers=[{"name": app}])
-    pod["metadata"].update(namespace="gpu-operator", creationTimestamp=instant_text(made))
+    uid = f"uid-{app}-{instant_text(made)}"
+    pod["metadata"].update(namespace="gpu-operator", creationTimestamp=instant_text(made), uid=uid)
     pod["metadata"]["labels"]["app"] = app
     pod["metadata"]["ownerReferences"] = [{"kind": "DaemonSet", "name": app, "controller": True}]
     pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
@@ -166,7 +167,7 @@ class World:
         self.writes += 1
         after = self.record()
         if before and after:
-            kept = ("was_cordoned", "former_do_not_disrupt", "former_config", "former_resources", "started_at")
+            kept = {*before, *after} - {"phase", "phase_at", "target", "manager", "back", "reason"}
             assert [before[key] for key in kept] == [after[key] for key in kept]
         assert self.node["metadata"]["annotations"]["example.com/owner"] == "someone"
         self.assert_fenced_or_as_before()

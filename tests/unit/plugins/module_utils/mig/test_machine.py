@@ -37,6 +37,7 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.mig.mig_wo
 )
 
 OPTIONS = Options()
+MANAGER, *OTHERS = (pod["metadata"]["uid"] for pod in operands())
 RECORD = Record(
     phase=Phase.FENCE,
     target=SEVEN,
@@ -47,8 +48,9 @@ RECORD = Record(
     product="NVIDIA-H100-80GB-HBM3",
     started_at=instant_text(START),
     phase_at=instant_text(START),
+    operands=tuple(OTHERS),
 )
-LABELLED = replace(RECORD, phase=Phase.RELABEL)
+LABELLED = replace(RECORD, phase=Phase.RELABEL, manager=MANAGER)
 HELD = replace(RECORD, phase=Phase.HELD, reason="it did not work")
 RECORD_KEY, FENCE_KEY = "gpufleet.io/mig-change", "karpenter.sh/do-not-disrupt"
 
@@ -290,7 +292,7 @@ def test_a_failure_is_believed_once_a_new_mig_manager_has_failed_too() -> None:
     assert isinstance(after(39, node, made=new).move, Pause)
     decision = after(40, node, made=new)
     at = instant_text(START + timedelta(seconds=40))
-    back = replace(RECORD, phase_at=at, back=True, reason="mig-manager could not apply seven")
+    back = replace(LABELLED, phase=Phase.FENCE, phase_at=at, back=True, reason="mig-manager could not apply seven")
     assert decision.phase is Phase.FENCE
     assert patch_of(decision)["metadata"]["annotations"][RECORD_KEY] == annotation_of(back)
 
@@ -378,7 +380,7 @@ def test_another_target_is_taken_up_when_mig_manager_has_ended_its_work() -> Non
     back = replace(LABELLED, back=True, reason="it did not work")
     for record, state in ((RECORD, None), (LABELLED, "success"), (LABELLED, "pending"), (back, "failed")):
         decision = after(2400, fenced(record, state), target=HALVES)
-        fresh = replace(RECORD, target=HALVES, phase_at="2026-11-25T12:40:00Z")
+        fresh = replace(RECORD, target=HALVES, phase_at="2026-11-25T12:40:00Z", manager=record.manager)
         assert patch_of(decision)["metadata"]["annotations"][RECORD_KEY] == annotation_of(fresh)
         assert [finding.message for finding in decision.findings] == ["was on its way to seven; it goes to halves"]
 
