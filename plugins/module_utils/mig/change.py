@@ -87,8 +87,8 @@ class Options:
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
     it is evicted, ``geometry_s`` how long mig-manager may take. ``operator_namespace`` is where the GPU Operator runs
-    its pods. ``began`` is when this run began, by the clock of the API server: what an earlier run left has its time
-    once more from then.
+    its pods. ``began`` is when this run began: what an earlier run left has its time once more from then, whatever the
+    clock of that run was.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK

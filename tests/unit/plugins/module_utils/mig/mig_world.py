@@ -135,9 +135,10 @@ class Traps:
 
 @dataclass
 class World:
-    """Time passes in tick() only; everything else is a call of the client."""
+    """Time passes in tick() only; everything else is a call of the client, whose clock the server's is ahead of."""
 
     traps: Traps = field(default_factory=Traps)
+    ahead_s: int = 0
     node: Json | None = field(default_factory=make_node)
     pods: list[Json] = field(default_factory=operands)
     requests: dict[str, int] = field(default_factory=dict)
@@ -256,7 +257,7 @@ class World:
 
     def _replace(self, app: str) -> None:
         self.pods = [pod for pod in self.pods if pod["metadata"]["labels"].get("app") != app]
-        self.pods.append(make_operand(app, self.now + timedelta(seconds=1)))
+        self.pods.append(make_operand(app, self.now + timedelta(seconds=1 + self.ahead_s)))
 
     # What is true now.
 

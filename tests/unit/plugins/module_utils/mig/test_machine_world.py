@@ -86,6 +86,15 @@ def test_a_change_arrives_through_every_trap(trap: str) -> None:
     assert_is(world, SEVEN)
 
 
+@pytest.mark.parametrize("ahead_s", [-600, 600])
+@pytest.mark.parametrize("trap", sorted(TRAPS))
+def test_a_clock_that_is_wrong_changes_nothing(trap: str, ahead_s: int) -> None:
+    world = world_of(replace(TRAPS[trap]))
+    world.ahead_s = ahead_s
+    assert run(world, SEVEN, OPTIONS) == Finish(Outcome.CHANGED)
+    assert_is(world, SEVEN)
+
+
 def test_the_cordon_and_the_annotation_of_before_are_restored() -> None:
     world = world_of(Traps(), cordoned=True, do_not_disrupt="false")
     assert run(world, SEVEN, OPTIONS) == Finish(Outcome.CHANGED)
