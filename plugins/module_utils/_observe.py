@@ -15,7 +15,7 @@ from .converge.plan import is_ours, selector_of_role
 from .converge.refusal import refusal_finding
 from .findings import Finding
 from .fleet.types import GpuPool
-from .mig.layout import is_gpu
+from .mig.pods import is_gpu_resource
 from .objects.build import Component
 from .objects.meta import APP_LABEL, WARM_APP, Ref, label_of, ref_of, selector_text
 
@@ -110,6 +110,6 @@ def names_of(pods: Sequence[Mapping[str, Any]]) -> str:
 def _holds(pod: Mapping[str, Any]) -> bool:
     """Whether a pod has GPUs that it would miss."""
     limits = (container.get("resources", {}).get("limits") or {} for container in pod["spec"]["containers"])
-    gpus = any(is_gpu(name) for limit in limits for name in limit)
+    gpus = any(is_gpu_resource(name) for limit in limits for name in limit)
     ended = pod.get("status", {}).get("phase") in _ENDED
     return gpus and not ended and label_of(pod, APP_LABEL) != WARM_APP

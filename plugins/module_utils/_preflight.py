@@ -17,6 +17,7 @@ from ._observe import nodes_of
 from .checks.declaration import declaration_findings
 from .checks.metrics import Asked, queries_of, series_findings
 from .checks.overrides import room_findings
+from .checks.overlays import overlay_findings
 from .checks.permissions import Target, needed
 from .checks.placement import as_divided, model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
@@ -152,7 +153,9 @@ class Preflight:
         }
         declared = {install.chart.role: version_of(install, self.fleet) for install in self.installs}
         running = {name: version for name, version in found.items() if name not in replaced}
-        return version_findings(running) + declared_findings({**declared, "vllm": self.fleet.versions.vllm})
+        buyer = _INSTALLED[karpenter.ROLE]
+        gates = overlay_findings(self.fleet, () if buyer.name in replaced else _deployments(buyer, deployments))
+        return version_findings(running) + declared_findings({**declared, "vllm": self.fleet.versions.vllm}) + gates
 
     def _is_served(self, component: str) -> bool:
         return any(self.cluster.serves(obj["apiVersion"], obj["kind"]) for obj in self._built.get(component, ()))

@@ -47,6 +47,7 @@ CATALOGUE: dict[str, str] = {
     "scale-target-missing": "A ScaledObject without its scale target never becomes Ready.",
     "conflict": "Another field manager owns a field with another value.",
     "mig-memory": "A model needs more memory than the slice that it runs on has.",
+    "node-overlay-off": "Karpenter ignores what it is told of cut and shared GPUs.",
     "shared-memory": "Models that share a GPU in turns may take more of its memory than there is.",
     "rejected": "The API server refused an object in a dry-run.",
     "not-written": "The API server refused a write that it had admitted in the dry-run.",

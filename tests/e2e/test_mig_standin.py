@@ -62,8 +62,8 @@ class Node:
         return self.api.list(OPERANDS, {"fieldSelector": f"spec.nodeName={self.name}", "labelSelector": f"app={app}"})
 
     def restart_manager(self) -> None:
-        (pod,) = self.pods("nvidia-mig-manager")
-        self.api.delete(f"{OPERANDS}/{pod['metadata']['name']}")
+        for pod in self.pods("nvidia-mig-manager"):
+            self.api.delete(f"{OPERANDS}/{pod['metadata']['name']}")
 
 
 def labels(node: Json) -> dict[str, str]:
@@ -129,11 +129,13 @@ def _unpaused(course: list[Event]) -> int:
     return max(event.revision for event in course if paused(event.object)) + 1
 
 
-def test_only_a_change_of_the_label_counts_and_a_new_pod_reads_again(node: Node) -> None:
+def test_only_a_change_of_the_label_counts_and_a_new_pod_reads_again(node: Node, operator: Api) -> None:
     node.change("nowhere", "failed")
     node.api.patch(node.path, {"metadata": {"labels": {CONFIG: "nowhere", STATE: None}}})
     (pod,) = node.pods("nvidia-mig-manager")
     assert [each["kind"] for each in pod["metadata"]["ownerReferences"]] == ["DaemonSet"]
+    gpu_operator.gpu_node(operator, "witness", {CONFIG: "all-1g.10gb"}, gpu_bring_up="all@0")
+    Node(operator, "witness").shows({"nvidia.com/gpu": "56"})
     assert STATE not in labels(node.api.get(node.path))
     node.restart_manager()
     node.until(lambda node: labels(node).get(STATE) == "failed", "the new pod has read the label")
@@ -163,11 +165,13 @@ def test_a_process_of_the_host_stops_it_too(node: Node) -> None:
     assert cut(node.change("all-1g.10gb", "failed")) == [{}] * 7 + [None]
 
 
-def test_ampere_changes_no_mode_while_in_use(operator: Api) -> None:
+def test_ampere_changes_no_mode_while_in_use_and_has_names_of_its_own(operator: Api) -> None:
     gpu_operator.gpu_node(operator, "ampere", gpu_bring_up="all@0", gpu_product="NVIDIA-A100-SXM4-40GB")
     node = Node(operator, "ampere")
     node.until(lambda node: labels(node).get(STATE) == "success", "it has started")
     node.set(mig_in_use="true")
+    generated = operator.get(f"{FILES}/ampere-mig-config")["data"]["config.yaml"]
+    assert "all-1g.5gb.me" in yaml.safe_load(generated)["mig-configs"]
     assert cut(node.change("all-1g.5gb", "failed")) == [None] * 8
     node.shows({"nvidia.com/gpu": "8"})
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..findings import Finding, Severity
 from ..fleet.types import GpuPool
-from ..mig.layout import GPU_RESOURCE, is_gpu
+from ..mig.layout import GPU_RESOURCE
+from ..mig.pods import is_gpu_resource
 from ..mig.pools import offered
 from ..quantity import parse_quantity
 
@@ -39,7 +40,7 @@ def pool_findings(path: str, pool: GpuPool, nodes: Sequence[Mapping[str, Any]]) 
 def as_divided(pool: GpuPool, node: Mapping[str, Any]) -> dict[str, Any]:
     """A node as it is once its GPUs are cut and shared as its pool declares."""
     status = node.get("status", {})
-    others = {name: amount for name, amount in (status.get("allocatable") or {}).items() if not is_gpu(name)}
+    others = {name: amount for name, amount in (status.get("allocatable") or {}).items() if not is_gpu_resource(name)}
     gpus = {name: str(count) for name, count in offered(pool).items()}
     return {**node, "status": {**status, "allocatable": {**others, **gpus}}}
 

@@ -62,7 +62,8 @@ class Record:
 
     ``former`` is the target to go back to: ``config`` None where the node had no label, ``resources`` as they were
     allocatable. ``phase_at`` is when the phase began. ``back`` marks a change that returns to ``former``, for
-    ``reason``, which is also why a held node is held.
+    ``reason``, which is also why a held node is held. ``operands`` has the uids of the device plugin and validator pods
+    at the fence, ``manager`` that of the mig-manager pod at the label: no clock has to say which pod is a later one.
     """
 
     phase: Phase
@@ -74,6 +75,8 @@ class Record:
     product: str
     started_at: str
     phase_at: str
+    operands: tuple[str, ...] = ()
+    manager: str = ""
     back: bool = False
     reason: str = ""
 
@@ -83,16 +86,15 @@ class Options:
     """How a change is made; durations in seconds.
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
-    it is evicted, ``geometry_s`` how long mig-manager may take, ``wedge_s`` after which it counts as wedged.
-    ``operator_namespace`` is where the GPU Operator runs its pods. ``began`` is when this run began, by the clock of
-    the API server: what an earlier run left has its time once more from then.
+    it is evicted, ``geometry_s`` how long mig-manager may take. ``operator_namespace`` is where the GPU Operator runs
+    its pods. ``began`` is when this run began: what an earlier run left has its time once more from then, whatever the
+    clock of that run was.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK
     drain_s: float = 900
     idle_s: float = 60
     geometry_s: float = 2400
-    wedge_s: float = 1800
     allow_unmanaged: bool = False
     allow_empty_dir: bool = False
     operator_namespace: str = "gpu-operator"

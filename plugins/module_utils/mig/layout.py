@@ -20,8 +20,6 @@ from .profiles import MIG_GPUS, MigGpu, refusal, resource_of
 
 #: Resource of GPUs that are not cut, and of every slice with the strategy single (k8s-device-plugin v0.20.0).
 GPU_RESOURCE = "nvidia.com/gpu"
-#: What slices are called with the strategy mixed, all of them.
-_MIG_RESOURCES = "nvidia.com/mig-"
 #: By compute slices, what mig-parted v0.15 puts on a GPU of 7 or 4 of them for all-balanced (pkg/mig/builder).
 _BALANCED = {7: {1: 2, 2: 1, 3: 1}, 4: {1: 2, 2: 1}}
 #: Longest value of a label: k8s.io/apimachinery v0.35 pkg/util/validation.
@@ -127,11 +125,6 @@ def config_name(layout: NodeLayout) -> str:
     digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()[:8]
     words = "_".join(_label_words(entry.get("mig-devices")) for entry in entries)
     return f"gpufleet-{words[: _LABEL_LENGTH - len('gpufleet--') - len(digest)]}-{digest}"
-
-
-def is_gpu(resource: str) -> bool:
-    """Whether an extended resource stands for GPUs or slices of them."""
-    return resource == GPU_RESOURCE or resource.startswith(_MIG_RESOURCES)
 
 
 def is_mode_change(before: NodeLayout, after: NodeLayout) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Optional
+from typing import Optional, Union
 
 from ..findings import Finding, Severity
 from .change import (
@@ -41,6 +41,7 @@ from .node import (
     is_new,
     labels_of,
     manager_of,
+    operands_of,
     paused,
     refusals,
     refused,
@@ -55,16 +56,17 @@ DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
 _DISABLED = "all-disabled"
 #: The scheduler may have chosen the node just before it was cordoned: its pods arrive within this time.
 _BINDING_S = 3
-#: mig-manager answers a new label, or its own start, within this time.
+#: mig-manager answers a new label within this time.
 _ANSWER_S = 30
+#: The part of its time after which mig-manager counts as wedged: of 40 minutes 30, as it waits 25 for what it stops.
+_WEDGED = 0.75
 _LOOK_S = 2.0
 
 
 def decide(view: View, target: Target, options: Options, now: datetime) -> Decision:
     """What is to be done next with a node that shall become ``target``.
 
-    ``now`` is the time of the API server, as its replies say it: it is compared with when pods were made. To a
-    PatchNode with ``finish`` and to a Finish there is no next move in this run: asked again, a new run begins.
+    To a PatchNode with ``finish`` and to a Finish there is no next move in this run: asked again, a new run begins.
     """
     node = view.node
     if node is None or node["metadata"].get("deletionTimestamp"):
@@ -109,6 +111,7 @@ class _Change:
             product=self._labels.get(PRODUCT_LABEL, ""),
             started_at=moment,
             phase_at=moment,
+            operands=operands_of(self._view, self._options),
         )
         return Decision(Phase.FENCE, self._fence(record, f"fence off {self._name}"))
 
@@ -143,7 +146,7 @@ class _Change:
             return self._evict(spent)
         if waits:
             return self._pause(Phase.RELABEL, f"the node {waits}")
-        if self._age(record.phase_at) < _BINDING_S:
+        if spent < _BINDING_S:
             return self._pause(Phase.EVICT, "pods that the scheduler placed before the cordon would arrive now")
         return self._relabel(record)
 
@@ -161,8 +164,10 @@ class _Change:
     def _relabel(self, record: Record) -> Decision:
         goal = _goal(record)
         labels = {CONFIG_LABEL: goal.config, STATE_LABEL: None}
-        move = self._patch(moved(record, Phase.RELABEL, self._now), f"set {goal.config} on {self._name}", labels=labels)
-        return Decision(Phase.RELABEL, move)
+        manager = manager_of(self._view, self._options)
+        seen = manager["metadata"]["uid"] if manager else ""
+        labelled = moved(record, Phase.RELABEL, self._now, manager=seen)
+        return Decision(Phase.RELABEL, self._patch(labelled, f"set {goal.config} on {self._name}", labels=labels))
 
     def _geometry(self, record: Record) -> Decision:
         """From the label to the release."""
@@ -173,30 +178,34 @@ class _Change:
         missing = gaps(self._view, self._node, record, goal, self._options) if state == "success" else []
         if state == "success" and not missing:
             return self._release(record, _ending(record, self._name), f"has {goal.config}")
-        nudge = self._nudge(record, state)
-        if nudge is not None:
-            return Decision(Phase.WAIT, nudge)
-        if state == "failed" and self._manager_age(record) >= _ANSWER_S:
-            return self._failed(record, f"mig-manager could not apply {goal.config}")
         if self._late(record):
             waited = "; ".join(missing) or f"mig-manager is at {state or 'no state'}"
             return self._failed(record, f"{goal.config} is not in effect in time: {waited}")
+        cure = self._cure(record, state)
+        if cure is not None:
+            return Decision(Phase.WAIT, cure)
+        if state == "failed":
+            return self._failed(record, f"mig-manager could not apply {goal.config}")
         if state == "success":
             return self._pause(Phase.VERIFY, "; ".join(missing))
         return self._pause(Phase.WAIT, f"mig-manager applies {goal.config}: {state or 'no answer yet'}")
 
-    def _nudge(self, record: Record, state: Optional[str]) -> Optional[Nudge]:
-        """Only a new mig-manager reads an unchanged label or a changed configuration, or gets out of a wedge."""
-        pod = manager_of(self._view, self._options)
-        if pod is None or ending(pod):
+    def _cure(self, record: Record, state: Optional[str]) -> Union[Nudge, PatchNode, None]:
+        """Only a new mig-manager reads an unchanged label or a changed configuration, or gets out of a wedge; once."""
+        pod = self._first_manager(record)
+        if pod is None:
             return None
-        older = instant(pod["metadata"]["creationTimestamp"]) <= instant(record.phase_at)
-        if older and state is None and self._age(record.phase_at) >= _ANSWER_S:
+        if state == "failed":
+            # A failure is believed when a new one fails too; what the first one said must not be taken for its word.
+            why = f"mig-manager failed on {self._name}, perhaps with a configuration of before"
+            return self._patch(record, why, labels={STATE_LABEL: None})
+        if ending(pod):
+            return None
+        if state is None and self._spent(record) >= _ANSWER_S:
             return Nudge(pod, f"mig-manager does not act on {CONFIG_LABEL} of {self._name}")
-        if older and state == "failed":
-            return Nudge(pod, f"mig-manager failed on {self._name}, perhaps with a configuration of before")
-        wedged = state == "pending" and bool(paused(self._node)) and self._manager_age(record) > self._options.wedge_s
-        return Nudge(pod, f"mig-manager is wedged on {self._name}: {', '.join(paused(self._node))}") if wedged else None
+        patience, stopped = _WEDGED * self._options.geometry_s, ", ".join(paused(self._node))
+        wedged = state == "pending" and stopped and self._age(record.phase_at) > patience
+        return Nudge(pod, f"mig-manager is wedged on {self._name}: {stopped}") if wedged else None
 
     def _failed(self, record: Record, reason: str) -> Decision:
         if record.back or self._options.on_failure is OnFailure.HOLD:
@@ -272,21 +281,20 @@ class _Change:
         return Finding("mig-drain-late", Severity.ERROR, message, f"Pod {named(pod)}", fix=fix)
 
     def _late(self, record: Record) -> bool:
-        """Whether mig-manager has had its time; a new one has it once more, but nobody has it for ever."""
-        limit, spent = self._options.geometry_s, self._spent(record)
-        return spent >= 2 * limit or (spent >= limit and self._manager_age(record) >= limit)
+        """Whether mig-manager has had its time; a new one has it once more."""
+        again = manager_of(self._view, self._options) is not None and self._first_manager(record) is None
+        return self._spent(record) >= self._options.geometry_s * (2 if again else 1)
+
+    def _first_manager(self, record: Record) -> Optional[Json]:
+        """The mig-manager pod that was there when the label was written, if it still is."""
+        pod = manager_of(self._view, self._options)
+        return pod if pod and pod["metadata"]["uid"] == record.manager else None
 
     def _spent(self, record: Record) -> float:
         """How much of the time of a phase this run has used, in seconds."""
         age, began = self._age(record.phase_at), self._options.began
-        return age if began is None else min(age, (self._now - began).total_seconds())
-
-    def _manager_age(self, record: Record) -> float:
-        """For how long the mig-manager pod has been able to see the label, in seconds."""
-        pod = manager_of(self._view, self._options)
-        if pod is None:
-            return self._age(record.phase_at)
-        return 0 if ending(pod) else self._age(max(record.phase_at, pod["metadata"]["creationTimestamp"]))
+        ours = age if began is None else (self._now - began).total_seconds()
+        return age if 0 <= age <= ours else ours
 
     def _age(self, moment: str) -> float:
         return (self._now - instant(moment)).total_seconds()

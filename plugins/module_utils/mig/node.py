@@ -84,6 +84,11 @@ def manager_of(view: View, options: Options) -> Optional[Json]:
     return max(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
 
+def operands_of(view: View, options: Options) -> tuple[str, ...]:
+    """The uids of the pods that offer GPUs to the node and that check them."""
+    return tuple(pod["metadata"]["uid"] for pod in view.pods if _offers_gpus(pod, options))
+
+
 def paused(node: Json) -> list[str]:
     """Which operands mig-manager has stopped and not started again."""
     return [key[len(_DEPLOY) :] for key, value in sorted(labels_of(node).items()) if _is_paused(key, value)]
@@ -140,13 +145,17 @@ def _operand_gap(pod: Json, record: Record, goal: Target, options: Options) -> s
 
     Where the slices are those of before the change, mig-manager may have found nothing to do, and stops nothing.
     """
-    if not any(is_operand(pod, app, options) for app in (DEVICE_PLUGIN, VALIDATOR)):
+    if not _offers_gpus(pod, options):
         return ""
     conditions = (pod.get("status") or {}).get("conditions") or []
     if not any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions):
         return f"{named(pod)} is not Ready"
-    older = instant(pod["metadata"]["creationTimestamp"]) < instant(record.started_at)
+    older = pod["metadata"]["uid"] in record.operands
     return f"{named(pod)} is older than the change" if older and dict(record.former_resources) != wants(goal) else ""
+
+
+def _offers_gpus(pod: Json, options: Options) -> bool:
+    return any(is_operand(pod, app, options) for app in (DEVICE_PLUGIN, VALIDATOR))
 
 
 def _product_gap(node: Json, former: str) -> list[str]:

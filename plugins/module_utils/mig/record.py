@@ -49,12 +49,12 @@ def moved(record: Record, phase: Phase, now: datetime, **changes: Any) -> Record
 
 def _checked(data: Any) -> Record:
     target = Target(_text(data["target"]["config"]), _counts(data["target"]["resources"]))
-    record = Record(**{**data, "phase": Phase(data["phase"]), "target": target})
+    record = Record(**{**data, "phase": Phase(data["phase"]), "target": target, "operands": tuple(data["operands"])})
     if record.phase not in _WRITES:
         raise ValueError(f"phase {record.phase.value} is none that is recorded")
     for moment in (record.started_at, record.phase_at):
         instant(moment)
-    for text in (record.product, record.reason):
+    for text in (record.product, record.reason, record.manager, *record.operands):
         _text(text)
     for optional in (record.former_config, record.former_do_not_disrupt):
         if optional is not None:

@@ -56,6 +56,7 @@ _PURPOSES: Mapping[str, str] = {
     "leases": "One run at a time changes the MIG layouts of a pool.",
     "namespaces": "They are made where they are missing. That of the system tells one cluster from another.",
     "nodeclaims": "Nodes on their way, and why they do not come.",
+    "nodeoverlays": "What nodes offer that are cut or shared: Karpenter knows their instance types only.",
     "nodepools": "The pools that Karpenter buys.",
     "nodereadinessrules": "Who removes the startup taint of GPU nodes.",
     "nodes": "What pools of existing nodes offer, which ones a pruned pool still has, and what they are cut into.",

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ansible_collections.gpufleet.llm.plugins.module_utils.mig.change import CONFIG_LABEL, STATE_LABEL
+
 from e2e import declaration, helm_releases
 from e2e import mig as nodes
 from e2e.fleet import COMPONENTS, Fleet, apply_task, play
@@ -28,6 +30,10 @@ _SCHEDULED_WITHIN_S = 30
 #: So that no pod is made and no node bought.
 _PAUSED = {"Deployment": {"spec": {"paused": True}}}
 _STUCK, _CUT = "stuck", "cut"
+_FAILS_WITHIN_S = 30
+_MIG = {"name": "gpufleet.llm.mig"}
+#: The layout of tests/e2e/mig.py, by the name that the collection gives it.
+_LAYOUT = "gpufleet-7x1g.10gb-86647544"
 #: Of the GPU Operator, and of the Leases.
 MIG_NAMESPACES = ("gpu-operator", "gpufleet")
 _ROLES = ("preflight", "karpenter", "vllm", "keda")
@@ -41,6 +47,7 @@ def everything(fleet: Fleet) -> Fleet:
     """A fleet with an object of every kind, and with a pod that no node can ever take."""
     pools = [
         declaration.pool(nodes={"max": 4, "warm": {"count": 1}}, overrides=_PAUSED),
+        declaration.pool(name="sliced", mig={"layout": nodes.SLICES}),
         {"name": "own", "gpu": "h100-80gb", "gpus_per_node": 8, "node_selector": {"example.com/gpu": "h100"}},
     ]
     models = [
@@ -70,14 +77,18 @@ def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
 
 
 def mig(fleet: Fleet, bed: Bed, api: Api) -> None:
-    """Cut a node that pods are on, and whose mig-manager has to be made anew to see the layout."""
+    """Cut a node that a pod is on, and that mig-manager was told to cut before it knew the layout."""
     gpu_operator.install(api, config=nodes.CONFIGURATION.rpartition("/")[2])
-    nodes.node(api, _CUT, knobs={"mig-file-lag": "1h"})
+    declared = fleet.having("gpufleet_models", []).having("gpufleet_pools", [nodes.pool(_CUT, {"2g.20gb": 3})])
+    declared.apply(components=("mig",))
+    nodes.node(api, _CUT)
     nodes.up(api, [_CUT])
+    node = f"{nodes.NODES}/{_CUT}"
+    api.patch(node, {"metadata": {"labels": {CONFIG_LABEL: _LAYOUT}}})
+    until(lambda: api.get(node)["metadata"]["labels"].get(STATE_LABEL) == "failed", _FAILS_WITHIN_S, "it has failed")
     nodes.create(api, _CUT, nodes.budget("work", "work", maxUnavailable=1), nodes.workload("work", 1, _CUT))
     nodes.running_on(api, _CUT, _CUT, 1)
-    declared = fleet.having("gpufleet_pools", [nodes.pool(_CUT)]).having("gpufleet_models", [])
-    declared.run(_play(["mig"]))
+    declared.having("gpufleet_pools", [nodes.pool(_CUT)]).run(play({"ansible.builtin.include_role": _MIG}))
 
 
 def _play(roles: Sequence[str], *tasks: Json) -> list[Json]:

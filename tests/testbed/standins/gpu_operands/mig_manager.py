@@ -89,7 +89,12 @@ class MigManager:
         self._changed.set()
 
     async def run(self) -> None:
+        # The pod's init container waits for the driver.
+        while "nvidia.com/mig.capable" not in self._node()["metadata"].get("labels", {}):
+            self._changed.clear()
+            await self._changed.wait()
         self._mounted = await self._config_map()
+        await self._generate()
         while True:
             self._changed.clear()
             await self._boot()
@@ -110,10 +115,7 @@ class MigManager:
         return nodes.annotations_of(self._node()).get(f"{_KNOB}{name}", default)
 
     def _label(self) -> str:
-        labels = self._node()["metadata"].get("labels", {})
-        # Before the driver is there, the pod's init container waits.
-        driver = "nvidia.com/mig.capable" in labels
-        return str(labels.get(CONFIG_LABEL, "")) if driver else ""
+        return str(self._node()["metadata"].get("labels", {}).get(CONFIG_LABEL, ""))
 
     async def _reconfigure(self, label: str) -> None:
         node = await asyncio.to_thread(self._api.get, self._path())
@@ -175,6 +177,20 @@ class MigManager:
             await asyncio.sleep(seconds(takes))
             await self._patch({"metadata": {"annotations": {_REBOOTING: None}}})
             await self._changed.wait()
+
+    async def _generate(self) -> None:
+        """The ConfigMap in which others may read what the names of this node stand for."""
+        if self._policy.mig_config.get("name"):
+            return
+        name = f"{self._name}-mig-config"
+        found = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": {"nvidia.com/node-name": self._name}},
+            "data": {"config.yaml": mig_config.generated(products.product_of(self._node()))},
+        }
+        path = resource_path("v1", "configmaps", NAMESPACE, name)
+        await write(partial(self._api.apply, path, found, operand_objects.MIG_MANAGER))
 
     async def _file(self, product: products.Product) -> str:
         """The configuration as the process sees it: a mounted ConfigMap may lag behind."""

@@ -45,6 +45,7 @@ _BY_PRODUCT: Mapping[str, _Table] = {
     "NVIDIA-H200": _seven(18, 35, 71, 141),
     "NVIDIA-B200": _seven(23, 45, 90, 180),
 }
+PRODUCTS = tuple(_BY_PRODUCT)
 
 
 def fits(product: str, slices: Slices) -> bool:

@@ -68,7 +68,7 @@ def _daemon_set(policy: Json, deploy: str, name: str) -> Json:
         "tolerations": settings.get("tolerations") or [{"key": "nvidia.com/gpu", "operator": "Exists"}],
         "priorityClassName": "system-node-critical",
         "runtimeClassName": "nvidia",
-        "containers": [{"name": name, "image": f"{name}:v26.7.0"}],
+        "containers": [{"name": name, "image": f"{name}:v26.7.0", "env": [_told(Policy(policy), name)]}],
     }
     return {
         "apiVersion": "apps/v1",
@@ -84,3 +84,10 @@ def _daemon_set(policy: Json, deploy: str, name: str) -> Json:
             "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
         },
     }
+
+
+def _told(policy: Policy, name: str) -> Json:
+    """By what an operand gets its setting of MIG: pods are made anew when that changes, as the vendor's are."""
+    if name == MIG_MANAGER:
+        return {"name": "CONFIG_MAP", "value": str(policy.mig_config.get("name") or "")}
+    return {"name": "MIG_STRATEGY", "value": policy.strategy}

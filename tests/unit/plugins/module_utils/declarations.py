@@ -88,7 +88,7 @@ VALID: dict[str, Any] = {
             "namespace": "inference",
             "source": {"uri": "/models/qwen", "volume": "weights"},
             "pool": "old",
-            "size": {"weights": "15Gi", "layers": 28, "kv_heads": 4, "head_dim": 128, "kv_bytes": 2},
+            "size": {"weights": "3Gi", "layers": 28, "kv_heads": 4, "head_dim": 128, "kv_bytes": 2},
             "replicas": {"count": 5},
         },
     ],
@@ -104,6 +104,15 @@ SLICED: tuple[tuple[str, Any], ...] = (
     ("pools[1].sharing", {"method": "time-slicing", "replicas": 2}),
     ("models[1].slice", "1g.5gb"),
 )
+
+#: Changes that cut the first pool into slices, on one of which each replica of its model runs.
+CUT: tuple[tuple[str, Any], ...] = (
+    ("pools[0].mig", {"layout": {"1g.10gb": 7}}),
+    ("models[0].gpus", 1),
+    ("models[0].slice", "1g.10gb"),
+)
+#: The same, with slices of names of their own.
+MIXED = (*CUT, ("pools[0].mig", {"layout": {"1g.10gb": 7}, "strategy": "mixed"}))
 
 
 def declaration(*changes: tuple[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils.checks.placement import model_findings, pool_findings
+from ansible_collections.gpufleet.llm.plugins.module_utils.checks.placement import (
+    as_divided,
+    model_findings,
+    pool_findings,
+)
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.meta import GPU_RESOURCE
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import SLICED, fleet
 from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.observed import observed
 
 POOL = fleet().pool("old")
@@ -44,6 +48,19 @@ def pod(*tolerations: dict[str, str], gpus: str = "1", memory: str = "64Gi") -> 
 def test_pool(nodes: list[Any], findings: list[tuple[str, str]]) -> None:
     found = pool_findings("gpufleet_pools[1]", POOL, nodes)
     assert [(finding.severity.value, finding.message) for finding in found] == findings
+
+
+def test_nodes_that_are_to_be_divided_count_as_if_they_were() -> None:
+    declared = fleet(*SLICED, ("pools[1].sharing", None))
+    pool = declared.pool("old")
+    assert pool_findings("gpufleet_pools[1]", pool, [node(gpus="8")]) == []
+    cut = as_divided(pool, node(**{"nvidia.com/mig-2g.10gb": "3"}))
+    assert cut["status"]["allocatable"] == {
+        "cpu": "64",
+        "memory": "512Gi",
+        "nvidia.com/gpu": "6",
+        "nvidia.com/mig-1g.5gb": "14",
+    }
 
 
 @pytest.mark.parametrize(

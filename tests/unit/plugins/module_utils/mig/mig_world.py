@@ -93,7 +93,8 @@ def make_pod(name: str, **spec: Any) -> Json:
 def make_operand(app: str, made: datetime = START - timedelta(days=1)) -> Json:
     """A pod of the GPU Operator; it uses the nvidia runtime, as the real ones do."""
     pod = make_pod(f"{app}-{next(SERIAL)}", runtimeClassName="nvidia", containers=[{"name": app}])
-    pod["metadata"].update(namespace="gpu-operator", creationTimestamp=instant_text(made))
+    uid = f"uid-{app}-{instant_text(made)}"
+    pod["metadata"].update(namespace="gpu-operator", creationTimestamp=instant_text(made), uid=uid)
     pod["metadata"]["labels"]["app"] = app
     pod["metadata"]["ownerReferences"] = [{"kind": "DaemonSet", "name": app, "controller": True}]
     pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
@@ -134,9 +135,10 @@ class Traps:
 
 @dataclass
 class World:
-    """Time passes in tick() only; everything else is a call of the client."""
+    """Time passes in tick() only; everything else is a call of the client, whose clock the server's is ahead of."""
 
     traps: Traps = field(default_factory=Traps)
+    ahead_s: int = 0
     node: Json | None = field(default_factory=make_node)
     pods: list[Json] = field(default_factory=operands)
     requests: dict[str, int] = field(default_factory=dict)
@@ -166,7 +168,7 @@ class World:
         self.writes += 1
         after = self.record()
         if before and after:
-            kept = ("was_cordoned", "former_do_not_disrupt", "former_config", "former_resources", "started_at")
+            kept = {*before, *after} - {"phase", "phase_at", "target", "manager", "back", "reason"}
             assert [before[key] for key in kept] == [after[key] for key in kept]
         assert self.node["metadata"]["annotations"]["example.com/owner"] == "someone"
         self.assert_fenced_or_as_before()
@@ -255,7 +257,7 @@ class World:
 
     def _replace(self, app: str) -> None:
         self.pods = [pod for pod in self.pods if pod["metadata"]["labels"].get("app") != app]
-        self.pods.append(make_operand(app, self.now + timedelta(seconds=1)))
+        self.pods.append(make_operand(app, self.now + timedelta(seconds=1 + self.ahead_s)))
 
     # What is true now.
 

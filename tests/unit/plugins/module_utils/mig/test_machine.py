@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.mig.change import (
+    STATE_LABEL,
     Decision,
     Evict,
     Finish,
@@ -37,6 +38,7 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.mig.mig_wo
 )
 
 OPTIONS = Options()
+MANAGER, *OTHERS = (pod["metadata"]["uid"] for pod in operands())
 RECORD = Record(
     phase=Phase.FENCE,
     target=SEVEN,
@@ -47,8 +49,9 @@ RECORD = Record(
     product="NVIDIA-H100-80GB-HBM3",
     started_at=instant_text(START),
     phase_at=instant_text(START),
+    operands=tuple(OTHERS),
 )
-LABELLED = replace(RECORD, phase=Phase.RELABEL)
+LABELLED = replace(RECORD, phase=Phase.RELABEL, manager=MANAGER)
 HELD = replace(RECORD, phase=Phase.HELD, reason="it did not work")
 RECORD_KEY, FENCE_KEY = "gpufleet.io/mig-change", "karpenter.sh/do-not-disrupt"
 
@@ -215,6 +218,14 @@ def test_deadlines_count_from_this_run_for_what_an_earlier_one_left() -> None:
     assert patch_finish(after(9 * 3600 + 900, fenced(RECORD), make_pod("a"), options=options))
 
 
+def test_what_a_run_with_a_fast_clock_left_has_no_more_time_than_anything_else() -> None:
+    record = replace(RECORD, phase_at=instant_text(START + timedelta(minutes=10)))
+    options = replace(OPTIONS, began=START)
+    assert isinstance(after(2, fenced(record), options=options).move, Pause)
+    assert after(3, fenced(record), options=options).phase is Phase.RELABEL
+    assert patch_of(after(3, fenced(record), options=options))["metadata"]["labels"]
+
+
 def test_a_pod_that_must_not_be_evicted_and_arrived_late_releases_the_node() -> None:
     pod = make_pod("a")
     pod["metadata"]["ownerReferences"] = []
@@ -252,26 +263,23 @@ def test_a_wedge_is_cured_by_a_new_mig_manager_that_has_its_time() -> None:
     assert isinstance(after(1800, node).move, Pause)
     move = after(1801, node).move
     assert isinstance(move, Nudge) and move.why == "mig-manager is wedged on Node gpu-0: dcgm"
-    new = START + timedelta(seconds=1802)
-    assert isinstance(after(2500, node, made=new).move, Pause)
+    assert isinstance(after(2500, node, made=START).move, Pause)
     node["metadata"]["labels"]["nvidia.com/gpu.deploy.dcgm"] = "true"
     assert isinstance(after(1801, node).move, Pause)
 
 
-def test_a_mig_manager_that_is_ending_is_neither_ended_again_nor_believed() -> None:
-    for state in (None, "failed"):
-        manager, *rest = operands()
-        manager["metadata"]["deletionTimestamp"] = instant_text(START)
-        view = View(fenced(LABELLED, state), (manager, *rest))
-        assert isinstance(decide(view, SEVEN, OPTIONS, START + timedelta(seconds=99)).move, Pause)
+def test_a_mig_manager_that_is_ending_is_not_ended_again() -> None:
+    manager, *rest = operands()
+    manager["metadata"]["deletionTimestamp"] = instant_text(START)
+    view = View(fenced(LABELLED), (manager, *rest))
+    assert isinstance(decide(view, SEVEN, OPTIONS, START + timedelta(seconds=99)).move, Pause)
 
 
 def test_nobody_has_time_for_ever() -> None:
     reason = "seven is not in effect in time: mig-manager is at rebooting"
     assert "back" in annotation_after(after(2400, fenced(LABELLED, "rebooting")), reason)
-    new = START + timedelta(seconds=4000)
-    assert isinstance(after(4799, fenced(LABELLED, "rebooting"), made=new).move, Pause)
-    assert "back" in annotation_after(after(4800, fenced(LABELLED, "rebooting"), made=new), reason)
+    assert isinstance(after(4799, fenced(LABELLED, "rebooting"), made=START).move, Pause)
+    assert "back" in annotation_after(after(4800, fenced(LABELLED, "rebooting"), made=START), reason)
 
 
 def annotation_after(decision: Decision, reason: str) -> str:
@@ -283,14 +291,12 @@ def annotation_after(decision: Decision, reason: str) -> str:
 
 def test_a_failure_is_believed_once_a_new_mig_manager_has_failed_too() -> None:
     node = fenced(LABELLED, "failed")
-    move = after(9, node).move
-    assert isinstance(move, Nudge)
-    assert move.why == "mig-manager failed on Node gpu-0, perhaps with a configuration of before"
-    new = START + timedelta(seconds=10)
-    assert isinstance(after(39, node, made=new).move, Pause)
-    decision = after(40, node, made=new)
+    patch = {"metadata": {"annotations": {RECORD_KEY: annotation_of(LABELLED)}, "labels": {STATE_LABEL: None}}}
+    why = "mig-manager failed on Node gpu-0, perhaps with a configuration of before"
+    assert after(9, node) == Decision(Phase.WAIT, PatchNode(patch, why))
+    decision = after(40, node, made=START)
     at = instant_text(START + timedelta(seconds=40))
-    back = replace(RECORD, phase_at=at, back=True, reason="mig-manager could not apply seven")
+    back = replace(LABELLED, phase=Phase.FENCE, phase_at=at, back=True, reason="mig-manager could not apply seven")
     assert decision.phase is Phase.FENCE
     assert patch_of(decision)["metadata"]["annotations"][RECORD_KEY] == annotation_of(back)
 
@@ -378,7 +384,7 @@ def test_another_target_is_taken_up_when_mig_manager_has_ended_its_work() -> Non
     back = replace(LABELLED, back=True, reason="it did not work")
     for record, state in ((RECORD, None), (LABELLED, "success"), (LABELLED, "pending"), (back, "failed")):
         decision = after(2400, fenced(record, state), target=HALVES)
-        fresh = replace(RECORD, target=HALVES, phase_at="2026-11-25T12:40:00Z")
+        fresh = replace(RECORD, target=HALVES, phase_at="2026-11-25T12:40:00Z", manager=record.manager)
         assert patch_of(decision)["metadata"]["annotations"][RECORD_KEY] == annotation_of(fresh)
         assert [finding.message for finding in decision.findings] == ["was on its way to seven; it goes to halves"]
 

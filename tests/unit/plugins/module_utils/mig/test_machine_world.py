@@ -34,7 +34,7 @@ from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.mig.mig_wo
     run,
 )
 
-OPTIONS = Options(drain_s=60, idle_s=10, geometry_s=400, wedge_s=200)
+OPTIONS = Options(drain_s=60, idle_s=10, geometry_s=400)
 
 
 def world_of(traps: Traps, pods: int = 3, cordoned: bool = False, do_not_disrupt: str = "") -> World:
@@ -83,6 +83,15 @@ def test_a_change_arrives_through_every_trap(trap: str) -> None:
     assert [phase for phase in phases if trap != "none" or phase is not Phase.VERIFY] == [
         phase for phase in expected if trap != "none" or phase is not Phase.VERIFY
     ]
+    assert_is(world, SEVEN)
+
+
+@pytest.mark.parametrize("ahead_s", [-600, 600])
+@pytest.mark.parametrize("trap", sorted(TRAPS))
+def test_a_clock_that_is_wrong_changes_nothing(trap: str, ahead_s: int) -> None:
+    world = world_of(replace(TRAPS[trap]))
+    world.ahead_s = ahead_s
+    assert run(world, SEVEN, OPTIONS) == Finish(Outcome.CHANGED)
     assert_is(world, SEVEN)
 
 

@@ -30,6 +30,8 @@ RECORD = Record(
     product="NVIDIA-H100-80GB-HBM3",
     started_at="2026-11-25T12:00:00Z",
     phase_at="2026-11-25T12:01:00Z",
+    operands=("uid-1", "uid-2"),
+    manager="uid-3",
     back=True,
     reason="it did not work",
 )
@@ -58,6 +60,7 @@ DAMAGE: dict[str, Any] = {
     "was_cordoned": "no",
     "phase_at": "yesterday",
     "product": None,
+    "operands": [1],
     "unknown": 1,
 }
 

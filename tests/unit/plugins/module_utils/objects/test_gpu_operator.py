@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.gpufleet.llm.plugins.module_utils.errors import InvalidInput
+from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.slices import MigStrategy
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects.gpu_operator import (
     COUNTERS,
     Driver,
@@ -15,7 +17,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.objects.gpu_operator 
     may_have_no_gpus,
     values,
 )
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import CUT, MIXED, SLICED, fleet
 
 DEDICATED = {"key": "dedicated", "operator": "Exists"}
 
@@ -23,6 +25,36 @@ DEDICATED = {"key": "dedicated", "operator": "Exists"}
 def built(driver: Driver = Driver.OPERATOR, tolerations: Any = ()) -> dict[str, Any]:
     """The values, with MIG left alone."""
     return values(fleet(), driver, None, tolerations)
+
+
+@pytest.mark.parametrize(
+    ("changes", "way"), [((), "single"), (CUT, "single"), (MIXED, "mixed"), (SLICED, "mixed")], ids=str
+)
+def test_slices_are_named_as_the_pools_need_it(changes: Any, way: str) -> None:
+    assert values(fleet(*changes), Driver.HOST, None, [])["mig"] == {"strategy": way}
+
+
+def test_slices_are_named_as_asked_where_no_pool_needs_it_otherwise() -> None:
+    for way in MigStrategy:
+        assert values(fleet(), Driver.HOST, way, [])["mig"] == {"strategy": way.value}
+    with pytest.raises(InvalidInput) as raised:
+        values(fleet(*MIXED), Driver.HOST, MigStrategy.SINGLE, [])
+    assert raised.value.line() == (
+        "gpu_operator_mig_strategy: is single, but the pools need mixed. Leave it out: it follows from the pools."
+    )
+
+
+def test_operands_are_told_to_read_the_config_maps_that_are_made() -> None:
+    def names(*changes: tuple[str, Any]) -> dict[str, str]:
+        found = values(fleet(*changes), Driver.HOST, None, [])
+        return {key: found[key]["config"]["name"] for key in ("migManager", "devicePlugin") if key in found}
+
+    assert names() == {}
+    assert names(*CUT) == {"migManager": "gpufleet-mig-config"}
+    assert names(*SLICED) == {
+        "migManager": "gpufleet-mig-config",
+        "devicePlugin": "gpufleet-device-plugin-config",
+    }
 
 
 @pytest.mark.parametrize(("driver", "enabled"), [(Driver.OPERATOR, True), (Driver.HOST, False)])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects import karpenter
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import CUT, MIXED, fleet
 
 #: Patterns of the NodePool CRD of Karpenter v1.14 (pkg/apis/crds/karpenter.sh_nodepools.yaml).
 CRD_DURATION = r"^(([0-9]+(s|m|h))+|Never)$"
@@ -128,3 +128,35 @@ def test_nothing_is_kept_warm_unless_asked(warm: Any) -> None:
 def test_a_weight_orders_pools_for_karpenter() -> None:
     assert built(("pools[0].overrides", None), ("pools[0].weight", 7))["NodePool"]["spec"]["weight"] == 7
     assert "weight" not in built(("pools[0].overrides", None))["NodePool"]["spec"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource"), [(CUT, "nvidia.com/gpu"), (MIXED, "nvidia.com/mig-1g.10gb")], ids=["single", "mixed"]
+)
+def test_a_node_that_is_cut_counts_for_its_slices(changes: tuple[tuple[str, Any], ...], resource: str) -> None:
+    made = built(*changes)
+    spec = made["NodePool"]["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert labels["nvidia.com/mig.config"].startswith("gpufleet-7x1g.10gb-")
+    assert set(labels) == {"gpufleet.io/pool", "nvidia.com/mig.config"}
+    assert spec["template"]["spec"]["startupTaints"]
+    assert spec["limits"] == {"nodes": "4", resource: "224"}
+    assert made["NodeOverlay"]["spec"] == {
+        "requirements": [{"key": "karpenter.sh/nodepool", "operator": "In", "values": ["h100"]}],
+        "capacity": {resource: "56"},
+    }
+    (placeholder,) = made["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert placeholder["resources"]["limits"] == {resource: "56"}
+
+
+def test_a_node_whose_gpus_are_shared_counts_for_its_pods() -> None:
+    made = built(("models[0].gpus", 1), ("pools[0].sharing", {"method": "mps", "replicas": 4}))
+    labels = made["NodePool"]["spec"]["template"]["metadata"]["labels"]
+    assert labels == {"gpufleet.io/pool": "h100", "nvidia.com/device-plugin.config": "mps-4"}
+    assert made["NodePool"]["spec"]["limits"] == {"nodes": "4", "nvidia.com/gpu": "128"}
+    assert made["NodeOverlay"]["spec"]["capacity"] == {"nvidia.com/gpu": "32"}
+
+
+def test_karpenter_is_told_nothing_of_nodes_that_it_does_not_buy_or_that_are_whole() -> None:
+    assert "NodeOverlay" not in built()
+    assert "NodeOverlay" not in built(("pools[1].sharing", {"method": "mps", "replicas": 4}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.llm.plugins.module_utils.objects import vllm
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import CUT, MIXED, fleet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,3 +179,14 @@ def test_overrides_come_last() -> None:
     override = {"Deployment": {"spec": {"template": {"spec": {"containers": [{"name": "vllm", "workingDir": "/x"}]}}}}}
     (container,) = pod(("models[0].overrides", override))["containers"]
     assert container["workingDir"] == "/x" and container["command"] == ["vllm", "serve"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource"), [(CUT, "nvidia.com/gpu"), (MIXED, "nvidia.com/mig-1g.10gb")], ids=["single", "mixed"]
+)
+def test_a_replica_on_a_slice_asks_for_one(changes: tuple[tuple[str, Any], ...], resource: str) -> None:
+    spec = pod(*changes)
+    (container,) = spec["containers"]
+    assert container["resources"]["limits"] == {resource: "1", "memory": "64Gi"}
+    assert container["resources"]["requests"][resource] == "1"
+    assert spec["topologySpreadConstraints"][0]["maxSkew"] == 56, "as many as a node holds"

@@ -16,7 +16,7 @@ from ansible_collections.gpufleet.llm.plugins.module_utils.releases.charts impor
     values_of,
     version_of,
 )
-from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import fleet
+from ansible_collections.gpufleet.llm.tests.unit.plugins.module_utils.declarations import CUT, SLICED, fleet
 
 AWS = (("cluster.provider", "aws"),)
 
@@ -74,9 +74,7 @@ def test_definitions_of_keda_are_a_dictionary(crds: Any, kind: str) -> None:
 
 def values(component: str, given: Any, *changes: tuple[str, Any]) -> dict[str, Any]:
     """The values of a chart, with the GPU Operator's own choices left alone."""
-    return values_of(
-        install(component, *changes, chart_ref="./x", values=given), fleet(*changes), "operator", "single", []
-    )
+    return values_of(install(component, *changes, chart_ref="./x", values=given), fleet(*changes), "operator", None, [])
 
 
 def test_given_values_come_last_and_keep_their_nulls_and_lists() -> None:
@@ -98,6 +96,15 @@ def test_karpenter_on_aws_is_told_its_cluster() -> None:
     own = {"settings": {"clusterName": "other", "interruptionQueue": "q"}}
     assert values("karpenter", own, *AWS) == own
     assert values("karpenter", {}) == {}
+
+
+def test_karpenter_reads_what_it_is_told_of_cut_gpus() -> None:
+    assert values("karpenter", {}, *CUT) == {"settings": {"featureGates": {"nodeOverlay": True}}}
+    assert values("karpenter", {}, *SLICED) == {}, "it buys none of these nodes"
+    assert values("karpenter", {}, *CUT, *AWS)["settings"] == {
+        "clusterName": "east",
+        "featureGates": {"nodeOverlay": True},
+    }
 
 
 def test_definitions_outlive_the_release_whose_templates_they_are() -> None:
