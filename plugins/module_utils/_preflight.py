@@ -16,8 +16,8 @@ from ._helm import Helm
 from ._observe import nodes_of
 from .checks.declaration import declaration_findings
 from .checks.metrics import Asked, queries_of, series_findings
-from .checks.overrides import room_findings
 from .checks.overlays import overlay_findings
+from .checks.overrides import room_findings
 from .checks.permissions import Target, needed
 from .checks.placement import as_divided, model_findings, pool_findings
 from .checks.ready_gate import ready_gate_findings
