@@ -33,9 +33,12 @@ def plans(cluster: Cluster, fleet: Fleet, task: Task, check: Check) -> list[Node
     with_gpus = [name for name, node in nodes.items() if name in wanted or gpu_resources(node)]
     views = Nodes(cluster, fleet, task.pool, {}).views({name: nodes[name] for name in with_gpus})
     before = check.present({name: labels_of(nodes[name]).get(CONFIG_LABEL) for name in wanted})
-    after, found = layout(task.pool), []
+    after = layout(task.pool)
+    if after is None:
+        return []
+    found = []
     now = datetime.now(timezone.utc) + timedelta(seconds=cluster.ahead_s)
-    for name in wanted if after else []:
+    for name in wanted:
         others = [view for other, view in views.items() if other != name]
         found.append(plan_of(views[name], task.target, task.options, now, (before[name], after), others))
     return [plan for plan in found if plan]
