@@ -43,7 +43,7 @@ class Check:
     def _calls(self) -> list[Access]:
         operator, own = self.fleet.cluster.gpu_operator_namespace, self.fleet.cluster.namespace
         calls = {
-            Target("", "nodes", ""): ("get", "list", "patch"),
+            Target("", "nodes", ""): ("list", "patch"),
             Target("", "pods", ""): ("list",),
             Target("", "pods/eviction", ""): ("create",),
             Target("policy", "poddisruptionbudgets", ""): ("list",),

@@ -35,7 +35,7 @@ _MIG = {"name": "gpufleet.llm.mig"}
 #: The layout of tests/e2e/mig.py, by the name that the collection gives it.
 _LAYOUT = "gpufleet-7x1g.10gb-86647544"
 #: Of the GPU Operator, and of the Leases.
-MIG_NAMESPACES = ("gpu-operator", "gpufleet")
+MIG_NAMESPACES = ("gpu-operator", "leases")
 _ROLES = ("preflight", "karpenter", "vllm", "keda")
 _TARGETS = {
     "gpufleet.llm.replica_target_info": {"cluster": "{{ gpufleet_cluster }}", "namespace": declaration.NAMESPACE}
@@ -79,7 +79,8 @@ def verify(fleet: Fleet, bed: Bed, api: Api) -> None:
 def mig(fleet: Fleet, bed: Bed, api: Api) -> None:
     """Cut a node that a pod is on, and that mig-manager was told to cut before it knew the layout."""
     gpu_operator.install(api, config=nodes.CONFIGURATION.rpartition("/")[2])
-    declared = fleet.having("gpufleet_models", []).having("gpufleet_pools", [nodes.pool(_CUT, {"2g.20gb": 3})])
+    declared = fleet.having("gpufleet_models", []).having("gpufleet_cluster.namespace", MIG_NAMESPACES[1])
+    declared = declared.having("gpufleet_pools", [nodes.pool(_CUT, {"2g.20gb": 3})])
     declared.apply(components=("mig",))
     nodes.node(api, _CUT)
     nodes.up(api, [_CUT])

@@ -20,7 +20,7 @@ NAMED = "gpufleet-7x1g.10gb-"
 def maps(*changes: tuple[str, Any]) -> Maps:
     """The data of its ConfigMaps."""
     built = mig.build(fleet(*changes))
-    assert {obj["metadata"].get("namespace", obj["metadata"]["name"]) for obj in built} <= {"gpu-operator"}
+    assert {obj["metadata"]["namespace"] for obj in built if obj["kind"] == "ConfigMap"} <= {"gpu-operator"}
     return {obj["metadata"]["name"]: obj["data"] for obj in built if obj["kind"] == "ConfigMap"}
 
 
@@ -72,7 +72,7 @@ def test_pools_that_share_alike_share_a_configuration() -> None:
 
 def test_only_the_layouts_keep_what_is_there() -> None:
     declared = fleet(*SLICED)
-    _namespace, layouts, shared = mig.build(declared)
+    *_namespaces, layouts, shared = mig.build(declared)
     seen: list[Any] = []
 
     def update(text: Any, where: str, wanted: Any) -> str:
@@ -83,3 +83,12 @@ def test_only_the_layouts_keep_what_is_there() -> None:
     assert mig.carried(declared, layouts, live, update)["data"] == {"config.yaml": "merged"}
     assert mig.carried(declared, shared, live, update) == shared
     assert seen == [(render({}), "ConfigMap gpu-operator/gpufleet-mig-config", 1)]
+
+
+def test_nodes_that_exist_are_cut_under_a_lease_which_needs_its_namespace() -> None:
+    def namespaces(*changes: tuple[str, Any]) -> list[str]:
+        return [obj["metadata"]["name"] for obj in mig.build(fleet(*changes)) if obj["kind"] == "Namespace"]
+
+    assert namespaces(*CUT) == ["gpu-operator"]
+    assert namespaces(*SLICED) == ["gpu-operator", "gpufleet"]
+    assert namespaces(*SLICED, ("cluster.namespace", "gpu-operator")) == ["gpu-operator"]
