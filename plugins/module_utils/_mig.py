@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, Optional
@@ -93,6 +93,8 @@ def task_of(params: Mapping[str, Any], fleet: Fleet) -> tuple[Task, int]:
         allow_unmanaged=params["allow_unmanaged"],
         allow_empty_dir=params["allow_empty_dir"],
         operator_namespace=fleet.cluster.gpu_operator_namespace,
+        gpu=pool.gpu,
+        gpus=pool.gpus_per_node,
         **{_TIMES[key]: value for key, value in times.items() if _TIMES[key]},
     )
     target = Target(str(config(pool)), offered(pool))
@@ -101,10 +103,12 @@ def task_of(params: Mapping[str, Any], fleet: Fleet) -> tuple[Task, int]:
 
 @dataclass
 class Memory:
-    """What a run knows between its steps. ``ended`` has outcome and findings by node, ``evicted`` pods by node,
-    ``former`` what nodes were before, ``refused`` and ``lease`` what Nodes and Lease remember."""
+    """What a run knows between its steps, the first of which ``began`` then. ``ended`` has outcome and findings by
+    node, ``evicted`` pods by node, ``former`` what nodes were before, ``refused`` and ``lease`` what Nodes and Lease
+    remember."""
 
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    began: str = ""
     checked: bool = False
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)
     evicted: dict[str, list[str]] = field(default_factory=dict)
@@ -266,9 +270,11 @@ class Driver:
                 self._open[name] = decision
 
     def _decide(self, view: View) -> Decision:
-        # Ages of pods and phases are told by the clock of the API server, whatever that of this host says.
+        # By the clock of the API server, whatever that of this host says.
         moment = self.now() + timedelta(seconds=self.cluster.ahead_s)
-        return self.decide(view, self.task.target, self.task.options, moment)
+        self.memory.began = self.memory.began or moment.isoformat()
+        options = replace(self.task.options, began=datetime.fromisoformat(self.memory.began))
+        return self.decide(view, self.task.target, options, moment)
 
     def _end(self, name: str, decision: Decision, move: Finish) -> None:
         self._open.pop(name, None)

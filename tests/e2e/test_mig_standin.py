@@ -88,6 +88,15 @@ def ready(node: Json) -> str:
     return str(status)
 
 
+def meanwhile(node: Node) -> Json:
+    """The node after another one went through a whole change."""
+    witness = Node(node.api, f"beside-{node.name}"[:60].rstrip("-"))
+    gpu_operator.gpu_node(node.api, witness.name, {CONFIG: "all-1g.10gb"}, gpu_bring_up="all@0")
+    witness.shows({"nvidia.com/gpu": "56"})
+    node.api.delete(witness.path)
+    return node.api.get(node.path)
+
+
 @pytest.fixture(scope="module")
 def operator(empty_bed: Bed, api: Api) -> Api:
     gpu_operator.install(api)
@@ -129,14 +138,12 @@ def _unpaused(course: list[Event]) -> int:
     return max(event.revision for event in course if paused(event.object)) + 1
 
 
-def test_only_a_change_of_the_label_counts_and_a_new_pod_reads_again(node: Node, operator: Api) -> None:
+def test_only_a_change_of_the_label_counts_and_a_new_pod_reads_again(node: Node) -> None:
     node.change("nowhere", "failed")
     node.api.patch(node.path, {"metadata": {"labels": {CONFIG: "nowhere", STATE: None}}})
     (pod,) = node.pods("nvidia-mig-manager")
     assert [each["kind"] for each in pod["metadata"]["ownerReferences"]] == ["DaemonSet"]
-    gpu_operator.gpu_node(operator, "witness", {CONFIG: "all-1g.10gb"}, gpu_bring_up="all@0")
-    Node(operator, "witness").shows({"nvidia.com/gpu": "56"})
-    assert STATE not in labels(node.api.get(node.path))
+    assert STATE not in labels(meanwhile(node))
     node.restart_manager()
     node.until(lambda node: labels(node).get(STATE) == "failed", "the new pod has read the label")
     (new,) = node.pods("nvidia-mig-manager")
@@ -180,6 +187,8 @@ def test_wedged_until_its_pod_is_deleted(node: Node) -> None:
     node.set(mig_wedge="change")
     node.change("all-1g.10gb", "pending")
     node.until(lambda node: paused(node) and PRODUCT not in labels(node), "operands are away")
+    stuck = meanwhile(node)
+    assert (paused(stuck), labels(stuck)[STATE]) == (True, "pending")
     node.label("all-1g.10gb")
     node.restart_manager()
     node.until(lambda node: labels(node).get(STATE) == "success" and not paused(node), "the new pod goes on")
@@ -237,6 +246,7 @@ def mixed(operator: Api) -> Iterator[Api]:
             {"devices": [0], "mig-enabled": True, "mig-devices": {"1g.10gb": 7}},
             {"devices": [1, 2, 3, 4, 5, 6, 7], "mig-enabled": False},
         ],
+        "sevens": [{"devices": "all", "mig-enabled": True, "mig-devices": {"1g.10gb": 7}}],
         "infeasible": [{"devices": "all", "mig-enabled": True, "mig-devices": {"3g.40gb": 2, "1g.10gb": 1}}],
         "of-another-gpu": [
             {"devices": "all", "device-filter": "0x20B010DE", "mig-enabled": True, "mig-devices": {"1g.5gb": 7}}
@@ -271,8 +281,10 @@ def test_what_is_applied_already_never_passes_pending(mixed: Api, node: Node) ->
 
 
 def test_an_infeasible_layout_clears_the_gpu(mixed: Api, node: Node) -> None:
-    assert cut(node.change("infeasible", "failed")) == [{}] * 8
-    node.shows({"nvidia.com/gpu": "0"})
+    node.change("sevens")
+    node.shows({"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "56"})
+    assert cut(node.change("infeasible", "failed")) == [{}] + ALL_1G[1:]
+    node.shows({"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "49"})
 
 
 def test_a_file_for_other_gpus_succeeds_and_does_nothing(mixed: Api, node: Node) -> None:

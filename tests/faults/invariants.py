@@ -106,13 +106,15 @@ def left_behind(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[s
 
 def pods_taken(course: Course, user: str) -> list[str]:
     """Pods that were deleted past their disruption budget, or evicted although a drain leaves them where they are."""
-    known = {_title(event.object): event.object for event in course.pods}
+    # One that ends holds nothing any more.
+    known = {_title(event.object) for event in course.pods}
+    holders = {_title(event.object) for event in course.pods if holds_gpu(event.object)}
     found = []
     for call in writes(call for call in course.calls if call.user == user):
         title = f"{call.namespace}/{call.name}"
         if call.resource == "pods" and call.verb.startswith("delete") and call.namespace != OPERATOR_NAMESPACE:
             found.append(f"{title} was deleted")
-        if call.resource == "pods/eviction" and title in known and not holds_gpu(known[title]):
+        if call.resource == "pods/eviction" and title in known - holders:
             found.append(f"{title} was evicted")
     return found
 
@@ -123,7 +125,7 @@ def ill_said(result: Json) -> list[str]:
     rules = {
         "is not one line": "\n" not in message and message != "",
         "does not begin with an object": bool(re.match(r"[A-Z][\w ./-]+: |[\w\[\].]+: ", message)),
-        "does not end with a sentence": message.endswith("."),
+        "does not end with a sentence": message.endswith((".", "?")),
         "has findings without a fix": all(finding.get("fix") for finding in _errors(result)),
         "has no finding": bool(_errors(result)),
     }

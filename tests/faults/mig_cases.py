@@ -278,7 +278,7 @@ CATALOGUE: Mapping[str, Case] = {
         End.BACK, ("nodes.policy.example.com", "webhook"), arrange=_webhook, cure=_no_webhook, untouched=True
     ),
     "f10-policy": Case(End.BACK, ("frozen until Monday",), arrange=_policy, cure=_no_policy, untouched=True),
-    "f13-forbidden": Case(End.BACK, ("eviction",), user="verify", untouched=True),
+    "f13-forbidden": Case(End.BACK, ("verify may not", "Grant it by RBAC"), user="verify", untouched=True),
     "f14-budget": Case(End.BACK, (BUDGET,), _SOON, items=(_all(BUDGET),), cure=_no_budgets),
     "f15-two-budgets": Case(
         End.BACK, ("more than one PodDisruptionBudget",), _SOON, items=(_all("one"), _all("two")), cure=_no_budgets

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, Optional, Union
 
 from ..findings import Finding
+from ..fleet.gpus import Gpu
 
 #: Node annotation that holds the Record as JSON while a change is under way, or is held.
 RECORD_ANNOTATION = "gpufleet.io/mig-change"
@@ -87,8 +88,8 @@ class Options:
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
     it is evicted, ``geometry_s`` how long mig-manager may take. ``operator_namespace`` is where the GPU Operator runs
-    its pods. ``began`` is when this run began: what an earlier run left has its time once more from then, whatever the
-    clock of that run was.
+    its pods, ``gpu`` and ``gpus`` what each node is declared to have. ``began`` is when this run began: what an earlier
+    run left has its time once more from then, whatever the clock of that run was.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK
@@ -98,6 +99,8 @@ class Options:
     allow_unmanaged: bool = False
     allow_empty_dir: bool = False
     operator_namespace: str = "gpu-operator"
+    gpu: Optional[Gpu] = None
+    gpus: int = 0
     began: Optional[datetime] = None
 
 

@@ -11,7 +11,9 @@ from typing import Optional
 
 from ..findings import Finding, Severity
 from .change import CONFIG_LABEL, STATE_LABEL, Json, Options, Record, Target, View
+from .layout import GPU_RESOURCE
 from .pods import DEVICE_PLUGIN, MIG_MANAGER, VALIDATOR, gpu_pods, is_gpu_resource, is_operand, named, obstacles
+from .profiles import gpu_of_product
 from .record import instant
 
 #: Written by GFD v0.20 from what NVML reports; it ends in -MIG-INVALID where the strategy does not allow the slices.
@@ -111,6 +113,7 @@ def _of_node(view: View, node: Json, target: Target, options: Options) -> list[F
     if "bottlerocket" in (node["status"].get("nodeInfo") or {}).get("osImage", "").lower():
         fix = "Set settings.kubelet-device-plugins.nvidia in the user data of its node class, and replace the node."
         return [refused(node, "runs Bottlerocket, which cuts its GPUs itself when it boots", fix)]
+    found += _other_gpus(node, options)
     if labels.get("nvidia.com/mig.capable") != "true":
         found.append(refused(node, "has no label nvidia.com/mig.capable=true", "Choose nodes whose GPUs can be cut."))
     elif manager_of(view, options) is None:
@@ -124,6 +127,19 @@ def _of_node(view: View, node: Json, target: Target, options: Options) -> list[F
         message = f"is cut as wanted, but of {shown(capacity)} only {shown(has)} is healthy"
         found.append(refused(node, message, "Look for XIDs of its GPUs, then delete its device plugin pod."))
     return found
+
+
+def _other_gpus(node: Json, options: Options) -> list[Finding]:
+    """What a node has instead of the GPUs that it was declared with. An unknown name of a product may be a new one, and
+    how many GPUs there are is only to be seen while all are whole."""
+    product, fix = labels_of(node).get(PRODUCT_LABEL, ""), "Correct the pool's gpu, gpus_per_node or node_selector."
+    known, capacity = gpu_of_product(product), gpu_resources(node, "capacity")
+    if options.gpu and known and known.gpu is not options.gpu:
+        return [refused(node, f"has GPUs {product}, and its pool declares {options.gpu.value}", fix)]
+    whole = list(capacity) == [GPU_RESOURCE] and "-MIG-" not in product and "-SHARED" not in product
+    if options.gpus and whole and capacity[GPU_RESOURCE] != options.gpus:
+        return [refused(node, f"has {capacity[GPU_RESOURCE]} GPUs, and its pool declares {options.gpus}", fix)]
+    return []
 
 
 def refused(node: Json, message: str, fix: str) -> Finding:
