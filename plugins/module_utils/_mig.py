@@ -11,10 +11,9 @@ a run keeps no more than how nodes ended, and what makes it polite.
 from __future__ import annotations
 
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, Optional
@@ -22,10 +21,10 @@ from typing import Any, Optional
 from ._cluster import Cluster
 from ._mig_lease import Lease
 from ._mig_nodes import Nodes
-from .errors import GpufleetError, InvalidInput
+from ._mig_task import Memory, Task
+from .errors import GpufleetError
 from .findings import Finding, Severity, Verdict, errors_first
-from .fleet.fields import LABEL_KEY, LABEL_VALUE, Duration, MapOf, Problems, integer
-from .fleet.types import Fleet, GpuPool
+from .fleet.types import Fleet
 from .mig.budgets import admitted
 from .mig.change import (
     CONFIG_LABEL,
@@ -34,7 +33,6 @@ from .mig.change import (
     Finish,
     Json,
     Nudge,
-    OnFailure,
     Options,
     Outcome,
     PatchNode,
@@ -44,15 +42,14 @@ from .mig.change import (
 )
 from .mig.machine import decide
 from .mig.node import gpu_resources, is_ready, labels_of
-from .mig.pools import config, offered
 from .mig.record import record_of
 from .objects.meta import Ref, ownership
 
 ROLE = "mig"
-#: Durations among the options of the module, and the field of Options that each one is.
-_TIMES = {"timeout": "", "drain_timeout": "drain_s", "idle_timeout": "idle_s", "geometry_timeout": "geometry_s"}
 _POLL_S = 0.5
 _POLL_MAX_S = 2.0
+#: How many nodes a message names.
+_SHOWN = 3
 #: What has gone wrong, rather than being refused before anything was touched.
 _FAILED = (Outcome.ROLLED_BACK, Outcome.HELD)
 _WELL = (Outcome.UNCHANGED, Outcome.CHANGED, Outcome.GONE)
@@ -60,65 +57,6 @@ _WELL = (Outcome.UNCHANGED, Outcome.CHANGED, Outcome.GONE)
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be done: nodes of ``pool`` with the labels ``selector`` become ``target``, ``limit`` at once."""
-
-    pool: GpuPool
-    target: Target
-    options: Options
-    limit: int
-    selector: Mapping[str, str] = field(default_factory=dict)
-
-
-def task_of(params: Mapping[str, Any], fleet: Fleet) -> tuple[Task, int]:
-    """The task that the options of a module describe, and its timeout in seconds. Raises InvalidInput."""
-    problems = Problems()
-    times = {key: Duration(0).parse(params[key], key, problems) for key in _TIMES if key in params}
-    known = [pool.name for pool in fleet.pools if pool.mig]
-    pool = next((pool for pool in fleet.pools if pool.name == params["pool"] and pool.mig), None)
-    selector = MapOf(LABEL_KEY, LABEL_VALUE).parse(params["selector"], "selector", problems)
-    if pool is None or pool.mig is None:
-        names = f"Name one of: {', '.join(known)}." if known else "No pool has mig."
-        problems.add("pool", f"{params['pool']!r} is no declared pool with mig", names)
-    limit = params.get("max_unavailable")
-    if limit is not None:
-        integer(1, 1000).parse(limit, "max_unavailable", problems)
-    if problems.findings or pool is None or pool.mig is None:
-        raise InvalidInput(problems.findings)
-    options = Options(
-        on_failure=OnFailure(params.get("on_failure", OnFailure.ROLLBACK.value)),
-        allow_unmanaged=params["allow_unmanaged"],
-        allow_empty_dir=params["allow_empty_dir"],
-        operator_namespace=fleet.cluster.gpu_operator_namespace,
-        gpu=pool.gpu,
-        gpus=pool.gpus_per_node,
-        **{_TIMES[key]: value for key, value in times.items() if _TIMES[key]},
-    )
-    target = Target(str(config(pool)), offered(pool))
-    return Task(pool, target, options, limit or pool.mig.max_unavailable, selector), times.get("timeout", 0)
-
-
-@dataclass
-class Memory:
-    """What a run knows between its steps, the first of which ``began`` then. ``ended`` has outcome and findings by
-    node, ``evicted`` pods by node, ``former`` what nodes were before, ``refused`` and ``lease`` what Nodes and Lease
-    remember."""
-
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
-    began: str = ""
-    checked: bool = False
-    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
-    evicted: dict[str, list[str]] = field(default_factory=dict)
-    former: dict[str, dict[str, Any]] = field(default_factory=dict)
-    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
-    lease: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As data that the next step gets."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -229,7 +167,7 @@ class Driver:
         """What came of it on one line: why, where it is not what was wanted."""
         errors = [finding.line() for finding in self.findings if finding.severity is Severity.ERROR]
         if self.verdict is Verdict.WAITING:
-            return f"{self.progress}."
+            return f"{self.progress}. Run again to go on: what was begun is recorded on its node."
         if errors:
             return errors[0]
         counts = Counter(state.outcome.value for state in self.states if state.outcome)
@@ -296,7 +234,10 @@ class Driver:
                 del self._open[name]
             order = [name for name in order if name in recorded]
         chosen = admitted(order, disrupted, self.task.limit)
-        rest = f"its turn, as {len(disrupted)} of at most {self.task.limit} nodes of the pool are disrupted"
+        names = ", ".join(sorted(disrupted)[:_SHOWN]) or "none"
+        rest = (
+            f"its turn: of at most {self.task.limit} disrupted nodes of the pool there are {len(disrupted)} ({names})"
+        )
         self._notes = {name: rest for name in order if name not in chosen}
         return chosen
 

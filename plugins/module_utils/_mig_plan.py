@@ -11,9 +11,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ._cluster import Cluster
-from ._mig import Task, diff_entry
+from ._mig import diff_entry
 from ._mig_check import Check
 from ._mig_nodes import Nodes, name_of
+from ._mig_task import Task
 from .findings import Finding, Severity, errors_first
 from .fleet.types import Fleet
 from .mig.change import CONFIG_LABEL

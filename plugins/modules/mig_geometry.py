@@ -133,6 +133,13 @@ nodes:
       phase: release
       evicted_pods: 8
       waits_for: ""
+text:
+  description: In check mode the plan for people, a line for each node.
+  returned: check mode
+  type: list
+  elements: str
+  sample:
+    - "gpu-7: cordon it and keep Karpenter from removing it; evict 1 pod: llm/chat-0 (fits on gpu-8)"
 findings:
   description: What a person should know, each with a stable id, severity, object, field, message and fix.
   returned: always
@@ -150,9 +157,10 @@ findings:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._cluster import Cluster
-from ..module_utils._mig import Driver, Memory, Task, task_of
+from ..module_utils._mig import Driver
 from ..module_utils._mig_check import Check
 from ..module_utils._mig_plan import findings_of, plans, result
+from ..module_utils._mig_task import Memory, Task, task_of
 from ..module_utils._module import FLEET_OPTIONS, connect, fail, fleet_of, report, run
 from ..module_utils.errors import GpufleetError, PreflightError
 from ..module_utils.findings import Verdict, verdict_of
@@ -198,7 +206,7 @@ def mig_geometry(module: AnsibleModule) -> dict[str, object]:
     check = Check(cluster, fleet, task.pool)
     if module.check_mode:
         return predict(module, cluster, fleet, task, check)
-    driver = Driver(cluster, fleet, task, Memory(**module.params["carried"]), check)
+    driver = Driver(cluster, fleet, task, Memory.of(module.params["carried"]), check)
     try:
         driver.step(min(_STEP_S, timeout_s), last=timeout_s <= _STEP_S)
     except GpufleetError as error:

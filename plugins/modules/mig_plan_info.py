@@ -112,9 +112,9 @@ findings:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._mig import task_of
 from ..module_utils._mig_check import Check
 from ..module_utils._mig_plan import findings_of, plans, result
+from ..module_utils._mig_task import task_of
 from ..module_utils._module import FLEET_OPTIONS, connect, fleet_of, report, run
 from ..module_utils.findings import verdict_of
 

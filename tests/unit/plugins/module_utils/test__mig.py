@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.llm.plugins.module_utils._mig import Driver, Memory, task_of
+from ansible_collections.gpufleet.llm.plugins.module_utils._mig import Driver
+from ansible_collections.gpufleet.llm.plugins.module_utils._mig_task import Memory, task_of
 from ansible_collections.gpufleet.llm.plugins.module_utils.errors import ApplyError, InvalidInput, PreflightError
 from ansible_collections.gpufleet.llm.plugins.module_utils.findings import Finding, Severity, Verdict
 from ansible_collections.gpufleet.llm.plugins.module_utils.fleet.parse import parse_fleet
@@ -141,7 +142,7 @@ def test_a_node_that_others_cordoned_counts_and_is_changed_first() -> None:
     run = driver(api)
     run.step(8)
     assert (outcomes(run), cordoned(api)) == ({"a": None, "b": None}, ["b"])
-    assert "its turn, as 1 of at most 1 nodes" in run.states[0].waits_for
+    assert "its turn: of at most 1 disrupted nodes of the pool there are 1 (b)" in run.states[0].waits_for
 
 
 def test_only_chosen_nodes_are_changed_though_all_of_the_pool_count() -> None:
@@ -242,3 +243,8 @@ def test_wrong_options_are_refused(changes: dict[str, Any], message: str) -> Non
     fleet = parse_fleet(CLUSTER, [POOL], None, None)
     with pytest.raises(InvalidInput, match=message):
         task_of({**PARAMS, **changes}, fleet)
+
+
+def test_only_what_a_step_said_is_carried() -> None:
+    with pytest.raises(InvalidInput, match="carried.x: is nothing that a step hands to the next. Leave carried out"):
+        Memory.of({"x": 1})
