@@ -113,6 +113,9 @@ class Nodes:
             if reply.status != 409:
                 return decision if _done(ref, reply) else None
             view = self.again(view)
+            if view.node is not None and _has(view.node, decision.move.patch):
+                # It was written, and the answer was lost: the version that was seen is that of before.
+                return decision
             decision = decide(view)
         message = f"others wrote it each of {_TRIES} times between reading and writing it"
         fix = "See who writes it all the time (metadata.managedFields), then run again."
@@ -164,6 +167,14 @@ class Nodes:
 
 def _place(pod: Json) -> tuple[str, str]:
     return str(pod["metadata"]["namespace"]), str(pod["metadata"]["name"])
+
+
+def _has(live: Any, patch: Any) -> bool:
+    """Whether an object is as a merge patch leaves it."""
+    if not isinstance(patch, Mapping):
+        return bool(live == patch)
+    there = live if isinstance(live, Mapping) else {}
+    return all(key not in there if value is None else _has(there.get(key), value) for key, value in patch.items())
 
 
 def _done(ref: Ref, reply: Reply) -> bool:

@@ -27,6 +27,8 @@ POOL_LABEL = "example.com/pool"
 _GPUS = "testbed.gpufleet.io/gpus"
 #: Every node here has it.
 ANY = {"example.com/gpu": "h100"}
+#: What a test cuts may have it, to be the nodes of one pool.
+CUT = {"example.com/cut": "yes"}
 #: A node that pods may move to.
 SPARE = "spare"
 GPU, GPUS = "nvidia.com/gpu", 8
@@ -35,9 +37,9 @@ SLICES = {"1g.10gb": 7}
 SLICED = {GPU: "56"}
 
 
-def pool(name: str, layout: Any = None, **mig: Any) -> Json:
-    """A pool whose nodes are there already, those of ``node``."""
-    selected = {"gpu": "h100-80gb", "gpus_per_node": GPUS, "node_selector": {POOL_LABEL: name}}
+def pool(name: str, layout: Any = None, nodes: Mapping[str, str] | None = None, **mig: Any) -> Json:
+    """A pool whose nodes are there already: those that ``node`` has made for it, or those with the labels ``nodes``."""
+    selected = {"gpu": "h100-80gb", "gpus_per_node": GPUS, "node_selector": nodes or {POOL_LABEL: name}}
     return {"name": name, **selected, "mig": {"layout": SLICES if layout is None else layout, **mig}}
 
 
@@ -53,6 +55,7 @@ def node(
     """A node with GPUs, of a pool of its own name if none is given. ``knobs`` are those of gpu_operands."""
     capacity = {"cpu": "1000", "memory": "4Ti", "pods": "1000", GPU: str(gpus)}
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **ANY, POOL_LABEL: pool or name}
+    labels |= CUT if name != SPARE else {}
     annotations = {f"testbed.gpufleet.io/{knob}": value for knob, value in (knobs or {}).items()}
     meta = {"name": name, "labels": labels, "annotations": annotations}
     spec = {"unschedulable": True} if cordoned else {}
@@ -155,6 +158,11 @@ def prepare(bed: Bed, api: Api, folder: Path, *pools: Json) -> None:
     """The GPU Operator, told to use the layouts of these pools, which are there when its first node comes."""
     gpu_operator.install(api, config=CONFIGURATION.rpartition("/")[2])
     Fleet(folder, {"local": variables(bed, *pools)}).apply(components=("mig",))
+
+
+def all_of_them(bed: Bed) -> Json:
+    """The variables of a host with all nodes but the spare one in a pool, as many of which may be out as there are."""
+    return variables(bed, pool("all", nodes=CUT, max_unavailable=1000))
 
 
 def change(pool: str = "{{ gpufleet_pools[0].name }}", **options: Any) -> Json:

@@ -22,6 +22,7 @@ USER = "converge"
 NAMESPACE, PODS = "work", 3
 NODES = ("rack-0", "rack-1")
 POOL = "rack"
+DEBUG = "ansible.builtin.debug"
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,11 @@ def _seen(api: Api) -> dict[str, Json]:
 def test_check_mode_says_who_has_to_go_and_where_to(story: Story) -> None:
     assert story.predicted_writes == []
     assert story.predicted.changed == 2
-    for name in NODES:
-        assert name in story.predicted.output
-    assert f"{PODS} pods" in story.predicted.output
+    (said,) = (task.result["msg"] for task in story.predicted.tasks if task.status == "ok" and task.action == DEBUG)
+    assert said[0] == f"pool {POOL}: 2 of 2 nodes to be changed, 1 at once, and {PODS} pods to be evicted"
+    assert [line.partition(":")[0] for line in said[1:]] == list(NODES)
+    assert f"evict {PODS} pods: {NAMESPACE}/busy-" in said[1]
+    assert said[1].count("(fits nowhere else)") == PODS
 
 
 def test_a_selector_narrows_it_to_one_node(story: Story) -> None:
@@ -117,8 +120,7 @@ def test_site_without_a_layout_has_nothing_to_do_with_it(rack: Fleet, audit: Aud
 
 
 def test_site_with_a_layout_changes_nothing_a_second_time(story: Story, rack: Fleet, audit: AuditLog) -> None:
-    rack.site()
     mark = audit.mark()
-    run = rack.site()
-    assert (run.changed, writes(audit.calls(mark, USER))) == (0, [])
-    assert len(run.of("mig_geometry")) == 1
+    runs = [rack.site("--tags", "mig"), rack.site()]
+    assert ([run.changed for run in runs], writes(audit.calls(mark, USER))) == ([0, 0], [])
+    assert [len(run.of("mig_geometry")) for run in runs] == [1, 1]

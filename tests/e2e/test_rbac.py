@@ -111,7 +111,7 @@ def test_who_may_only_read_writes_nothing_and_is_told_every_missing_right(
     assert refused.action == "gpufleet.llm.preflight"
     denied = [entry["message"] for entry in refused.result["findings"] if entry["id"] == "missing-permission"]
     assert "verify may not patch deployments.apps in namespace inference" in denied
-    assert {message.split()[3] for message in denied} == {"create", "patch", "list"}
+    assert {message.split()[3] for message in denied} == {"create", "get", "patch", "list"}
 
 
 @dataclass(frozen=True)

@@ -260,11 +260,18 @@ def _daemons(where: Where) -> str:
     return resource_path("apps/v1", "daemonsets", where.name)
 
 
+def _repaired(where: Where) -> None:
+    """Whatever is wrong with the node's mig-manager is over."""
+    knobs = {f"testbed.gpufleet.io/{knob}": None for knob in CATALOGUE[where.name].knobs}
+    where.api.patch(where.node, {"metadata": {"annotations": knobs}})
+
+
 def _all(name: str) -> Json:
     return mig.budget(name, APP, minAvailable="100%")
 
 
 _SCRATCH = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
+_QUICKLY: Mapping[str, str | bool] = {"geometry_timeout": "12s"}
 _SOON: Mapping[str, str | bool] = {"drain_timeout": "6s"}
 
 #: By the number of the fault in the scoreboard.
@@ -287,6 +294,19 @@ CATALOGUE: Mapping[str, Case] = {
     "f17-node-gone": Case(End.GONE, rules=_node_goes),
     "f18-late-pod": Case(End.CHANGED, rules=_late_pod),
     "f21-dead-holder": Case(End.CHANGED, arrange=_dead_holder),
+    "f23-wedged": Case(End.CHANGED, options=_QUICKLY, knobs={"mig-wedge": "change"}),
+    "f23-wedged-for-good": Case(End.HELD, ("pending",), _QUICKLY, knobs={"mig-wedge": "always"}, cure=_repaired),
+    "f23-failed": Case(End.HELD, ("mig-manager could not apply",), _QUICKLY, {"mig-in-use": "true"}, cure=_repaired),
+    "f23-failed-hold": Case(
+        End.HELD,
+        ("mig-manager could not apply",),
+        {"on_failure": "hold"},
+        {"mig-in-use": "true", "mig-stay-paused": "true"},
+        cure=_repaired,
+    ),
+    "f23-reboots": Case(End.CHANGED, knobs={"mig-reboot": "3s"}),
+    "f23-reboots-for-ever": Case(End.HELD, ("rebooting",), _QUICKLY, {"mig-reboot": "forever"}, cure=_repaired),
+    "f23-early-success": Case(End.CHANGED, knobs={"mig-plugin-delay": "4s"}),
     "unmanaged": Case(End.BACK, ("lone",), arrange=_lone_pod, cure=_no_lone_pod, untouched=True),
     "empty-dir": Case(End.BACK, ("emptyDir scratch",), pod=_SCRATCH, untouched=True),
     "daemon": Case(End.BACK, ("DaemonSet exporter",), arrange=_daemon, cure=_no_daemon, untouched=True),

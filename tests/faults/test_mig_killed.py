@@ -91,10 +91,10 @@ def _converge(chains: Iterable[Sequence[Blow]], bed: Bed, api: Api, audit: Audit
             ended = list(pool.map(lambda name: _struck(victims[name], bed, name, folder), victims))
         for name in victims:
             _judge_left(before[name], api.get(f"{mig.NODES}/{name}"))
-        fleet = Fleet(folder, {name: mig.variables(bed, mig.pool(name)) for name in victims})
-        fleet.run(play(_TASK), "--forks", str(_TOGETHER))
+        fleet = Fleet(folder, {"all": mig.all_of_them(bed)})
+        fleet.run(play(_TASK))
         mark = audit.mark()
-        assert fleet.run(play(_TASK), "--forks", str(_TOGETHER)).changed == 0
+        assert fleet.run(play(_TASK)).changed == 0
         assert writes(audit.calls(mark, _USER)) == []
         after = {name: api.get(f"{mig.NODES}/{name}") for name in victims}
         course = watch.course()
