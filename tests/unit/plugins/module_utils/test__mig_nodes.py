@@ -108,14 +108,24 @@ def test_what_others_wrote_between_is_read_and_decided_anew() -> None:
     decided: list[View] = []
     assert nodes(api).patch(seen, CORDON, lambda new: decided.append(new) or CORDON) is CORDON
     assert [new.node["metadata"]["annotations"] for new in decided if new.node] == [{"a": "b"}]
+    api = world()
+    seen = view(api)
     api.edit(NODE, {"metadata": {"resourceVersion": "100"}})
     assert nodes(api).patch(seen, CORDON, lambda new: DONE) is None
+
+
+def test_a_write_whose_answer_was_lost_is_one() -> None:
+    api = world()
+    seen = view(api)
+    nodes(api).patch(seen, CORDON, lambda new: CORDON)
+    assert nodes(api).patch(seen, CORDON, lambda new: DONE) is CORDON
 
 
 def test_after_five_conflicts_it_is_somebody_elses_node() -> None:
     api = world()
     api.fail(lambda call: call.method == "PATCH", *[CONFLICT] * 4)
     assert nodes(api).patch(view(api), CORDON, lambda new: CORDON) is CORDON
+    api = world()
     api.fail(lambda call: call.method == "PATCH", *[CONFLICT] * 5)
     with pytest.raises(ApplyError, match="Node one: others wrote it each of 5 times"):
         nodes(api).patch(view(api), CORDON, lambda new: CORDON)
