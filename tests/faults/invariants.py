@@ -125,7 +125,7 @@ def ill_said(result: Json) -> list[str]:
     rules = {
         "is not one line": "\n" not in message and message != "",
         "does not begin with an object": bool(re.match(r"[A-Z][\w ./-]+: |[\w\[\].]+: ", message)),
-        "does not end with a sentence": message.endswith((".", "?")),
+        "does not end with a sentence": bool(re.search(r"[.?]( \(\d+ more in findings\))?$", message)),
         "has findings without a fix": all(finding.get("fix") for finding in _errors(result)),
         "has no finding": bool(_errors(result)),
     }

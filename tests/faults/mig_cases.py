@@ -67,7 +67,8 @@ def _no_rules(where: Where) -> Sequence[Rule]:
 class Case:
     """``says`` are words of the line in which the run fails. ``knobs`` are those of gpu_operands, ``pod`` is part of
     the pods' spec. Before the run there is what ``arrange`` makes, and a person's ``cure`` comes before the next run,
-    which changes the node. ``untouched``: nothing was written to the node, nor was a pod evicted."""
+    which changes the node. ``untouched``: nothing was written to the node, nor was a pod evicted. ``slow``: it waits
+    for deadlines."""
 
     end: End
     says: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class Case:
     arrange: Callable[[Where], None] = _nothing
     cure: Callable[[Where], None] = _nothing
     untouched: bool = False
+    slow: bool = False
 
 
 def _throttled(where: Where) -> Sequence[Rule]:
@@ -120,7 +122,7 @@ def _second_writer(where: Where) -> Sequence[Rule]:
 
 
 def _away(where: Where) -> Sequence[Rule]:
-    return (Rule(Reset(reached=False), first=12, times=8),)
+    return (Rule(Reset(reached=False), first=12, times=4),)
 
 
 def _policy(where: Where) -> None:
@@ -271,7 +273,7 @@ def _all(name: str) -> Json:
 
 
 _SCRATCH = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
-_QUICKLY: Mapping[str, str | bool] = {"geometry_timeout": "12s"}
+_QUICKLY: Mapping[str, str | bool] = {"geometry_timeout": "30s"}
 _SOON: Mapping[str, str | bool] = {"drain_timeout": "6s"}
 
 #: By the number of the fault in the scoreboard.
@@ -294,18 +296,23 @@ CATALOGUE: Mapping[str, Case] = {
     "f17-node-gone": Case(End.GONE, rules=_node_goes),
     "f18-late-pod": Case(End.CHANGED, rules=_late_pod),
     "f21-dead-holder": Case(End.CHANGED, arrange=_dead_holder),
-    "f23-wedged": Case(End.CHANGED, options=_QUICKLY, knobs={"mig-wedge": "change"}),
-    "f23-wedged-for-good": Case(End.HELD, ("pending",), _QUICKLY, knobs={"mig-wedge": "always"}, cure=_repaired),
-    "f23-failed": Case(End.HELD, ("mig-manager could not apply",), _QUICKLY, {"mig-in-use": "true"}, cure=_repaired),
+    "f23-wedged": Case(End.CHANGED, options=_QUICKLY, knobs={"mig-wedge": "change"}, slow=True),
+    "f23-wedged-for-good": Case(
+        End.BACK, ("not in effect in time",), _QUICKLY, {"mig-wedge": "always"}, cure=_repaired, slow=True
+    ),
+    "f23-failed": Case(End.HELD, ("stays cordoned",), _QUICKLY, {"mig-in-use": "true"}, cure=_repaired, slow=True),
     "f23-failed-hold": Case(
         End.HELD,
         ("mig-manager could not apply",),
         {"on_failure": "hold"},
         {"mig-in-use": "true", "mig-stay-paused": "true"},
         cure=_repaired,
+        slow=True,
     ),
     "f23-reboots": Case(End.CHANGED, knobs={"mig-reboot": "3s"}),
-    "f23-reboots-for-ever": Case(End.HELD, ("rebooting",), _QUICKLY, {"mig-reboot": "forever"}, cure=_repaired),
+    "f23-reboots-for-ever": Case(
+        End.HELD, ("rebooting",), _QUICKLY, {"mig-reboot": "forever"}, cure=_repaired, slow=True
+    ),
     "f23-early-success": Case(End.CHANGED, knobs={"mig-plugin-delay": "4s"}),
     "unmanaged": Case(End.BACK, ("lone",), arrange=_lone_pod, cure=_no_lone_pod, untouched=True),
     "empty-dir": Case(End.BACK, ("emptyDir scratch",), pod=_SCRATCH, untouched=True),
