@@ -47,7 +47,7 @@ test-unit: .venv/.stamp ## The unit tests alone (seconds)
 test-all: lint test test-long lint-next test-next ## lint, test, what takes minutes, and all on later versions of what they run on
 
 .PHONY: test-long
-test-long: .venv/.stamp ## What test leaves out: a kill at every fifth call, long outages, 50 clusters
+test-long: .venv/.stamp ## What test leaves out: kills at every fifth call and at every one of a MIG change, long outages, 50 clusters
 	@$(TESTBED) build
 	@$(PYTEST) -s -m long tests/faults
 
