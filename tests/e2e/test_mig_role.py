@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from e2e import mig
+from e2e import declaration, mig
 from e2e.fleet import Fleet, Json
 from e2e.playbook import Run
 from testbed.api import Api
@@ -103,6 +103,21 @@ def test_the_rest_follows_and_the_configuration_stays(story: Story) -> None:
 
 def test_a_second_run_changes_and_writes_nothing(story: Story) -> None:
     assert (story.again.changed, story.again_writes) == (0, [])
+
+
+def test_nodes_that_karpenter_bought_are_told_of_and_left_alone(rack: Fleet, api: Api, audit: AuditLog) -> None:
+    bought = declaration.pool(name="bought", mig={"layout": mig.SLICES})
+    fleet = rack.having("gpufleet_pools", [bought])
+    fleet.apply(components=("mig",))
+    mig.node(api, "old")
+    mig.up(api, ["old"])
+    api.patch(f"{mig.NODES}/old", {"metadata": {"labels": {"gpufleet.io/pool": "bought"}}})
+    mark = audit.mark()
+    run = migrate(fleet)
+    assert (run.changed, writes(audit.calls(mark, USER))) == (0, [])
+    assert [task.status for task in run.of("mig_geometry")] == ["skipped"]
+    (said,) = (task.result["msg"] for task in run.tasks if task.status == "ok" and task.action == DEBUG)
+    assert said == "Karpenter replaces 1 of 1 nodes, as its budgets and PodDisruptionBudgets allow: old"
 
 
 def test_a_pool_without_a_layout_is_named(rack: Fleet) -> None:
