@@ -108,9 +108,10 @@ class Lease:
         body = {**live, "spec": {**spec}}
         reply = self.cluster.request("PUT", self.cluster.path(self.ref), {"fieldManager": MANAGER}, body)
         if reply.status in (404, 409):
-            found = self.cluster.get(self.ref)
-            if found is None or self._holder(found) != self.holder:
-                return (found and self._holder(found)) or "another run"
+            found = self.cluster.get(self.ref) or {}
+            holder = self._holder(found)
+            if holder != self.holder:
+                return holder or "another run"
             reply = Reply(200, found)
         if not reply.ok:
             raise self.cluster.failed(str(self.ref), reply)
