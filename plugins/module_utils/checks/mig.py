@@ -16,6 +16,9 @@ from ..mig.pools import declared_layout, is_cut, layout, strategy
 from ..mig.profiles import mig_gpu_of
 from ..serving.memory import demand, usable, utilization
 
+#: What gpu-feature-discovery (k8s-device-plugin v0.20) takes away while a node is cut, and words otherwise after it.
+_FLEETING = ("nvidia.com/gpu.product", "nvidia.com/gpu.count", "nvidia.com/gpu.memory")
+
 
 def mig_findings(fleet: Fleet) -> list[Finding]:
     """Everything that is wrong with how GPUs are divided; without an error, what of it deserves to be told."""
@@ -23,6 +26,7 @@ def mig_findings(fleet: Fleet) -> list[Finding]:
     for index, pool in enumerate(fleet.pools):
         if pool.mig:
             declared_layout(pool, f"gpufleet_pools[{index}]", problems)
+            _check_selector(pool, f"gpufleet_pools[{index}].node_selector", problems)
     # What follows takes the layouts for good.
     if not problems.findings:
         _check_names(fleet, problems)
@@ -37,6 +41,13 @@ def mig_findings(fleet: Fleet) -> list[Finding]:
         for pool in fleet.pools_of(model)
         for finding in (*_memory(model, pool, f"gpufleet_models[{index}]"), *_shared(model, pool, index))
     ]
+
+
+def _check_selector(pool: GpuPool, path: str, problems: Problems) -> None:
+    """A pool must not lose its nodes by what is done to them."""
+    for label in (label for label in _FLEETING if label in pool.node_selector):
+        reason = "selects by a label that changes when the GPUs of a node are cut: the pool would lose its nodes"
+        problems.add(f"{path}.{label}", reason, "Select by a label of your own.")
 
 
 def _check_names(fleet: Fleet, problems: Problems) -> None:

@@ -57,6 +57,12 @@ def lines(*changes: tuple[str, Any]) -> list[str]:
             id="MPS with MIG",
         ),
         pytest.param(
+            [MIG, ("pools[1].node_selector", {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB"})],
+            "gpufleet_pools[1].node_selector.nvidia.com/gpu.product: selects by a label that changes when the GPUs of a"
+            " node are cut: the pool would lose its nodes. Select by a label of your own.",
+            id="nodes that leave the pool",
+        ),
+        pytest.param(
             [*SMALL, ("pools[0].mig", UNIFORM), ("pools[0].ready_gate", None)],
             "gpufleet_pools[0].ready_gate: is required with mig: a pod that starts on a whole GPU keeps it from being"
             " cut. Set it to node-readiness-controller, with a rule that waits for the slices.",
