@@ -310,8 +310,14 @@ CATALOGUE: Mapping[str, Case] = {
         slow=True,
     ),
     "f23-reboots": Case(End.CHANGED, knobs={"mig-reboot": "3s"}),
+    # Back would have to wait for the node, too.
     "f23-reboots-for-ever": Case(
-        End.HELD, ("rebooting",), _QUICKLY, {"mig-reboot": "forever"}, cure=_repaired, slow=True
+        End.HELD,
+        ("rebooting",),
+        {**_QUICKLY, "on_failure": "hold"},
+        {"mig-reboot": "forever"},
+        cure=_repaired,
+        slow=True,
     ),
     "f23-early-success": Case(End.CHANGED, knobs={"mig-plugin-delay": "4s"}),
     "unmanaged": Case(End.BACK, ("lone",), arrange=_lone_pod, cure=_no_lone_pod, untouched=True),
