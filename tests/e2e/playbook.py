@@ -59,9 +59,9 @@ class Run:
     tasks: tuple[Task, ...]
 
     def of(self, action: str, host: str = "") -> list[Task]:
-        """Tasks of one module of the collection, in order."""
-        wanted = f"gpufleet.llm.{action}"
-        return [task for task in self.tasks if task.action == wanted and host in ("", task.host)]
+        """Tasks of one module of the collection whose conditions held, in order."""
+        wanted, here = f"gpufleet.llm.{action}", [task for task in self.tasks if host in ("", task.host)]
+        return [task for task in here if task.action == wanted and "skip_reason" not in task.result]
 
     @property
     def moved(self) -> set[Moved]:

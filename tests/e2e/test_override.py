@@ -123,7 +123,7 @@ def test_every_run_names_it(course: Course) -> None:
 
 def test_more_than_the_pool_can_hold_is_a_warning(course: Course) -> None:
     (finding,) = told(course.nightly, "override-beyond-pools", "preflight")
-    assert finding["message"] == "allows 12 replicas of 1 GPUs, but static can hold 8 at most"
+    assert finding["message"] == "allows 12 replicas of 1 GPU, but static can hold 8 at most"
 
 
 def test_its_end_gives_the_declared_bounds_back(course: Course) -> None:

@@ -119,7 +119,7 @@ def test_it_is_recorded_told_and_followed_and_a_second_run_writes_nothing(
     assert (predicted.moved, writes(audit.calls(since, "converge"))) == ({OBJECT}, [])
     assert "Plan: 2 to 12 replicas until" in predicted.output
     assert "The autoscaler then: 2 (up from 1)" in predicted.output
-    assert "allows 12 replicas of 1 GPUs, but static can hold 8 at most" in predicted.output
+    assert "allows 12 replicas of 1 GPU, but static can hold 8 at most" in predicted.output
     done = scale(served, ASKED)
     assert done.moved == {OBJECT}
     assert annotation(api) == {"min": 2, "max": 12, "until": END, "who": "ann", "why": "launch day"}
