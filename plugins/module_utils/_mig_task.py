@@ -16,6 +16,7 @@ from .fleet.fields import LABEL_KEY, LABEL_VALUE, Duration, MapOf, Problems, int
 from .fleet.types import Fleet, GpuPool
 from .mig.change import OnFailure, Options, Target
 from .mig.pools import config, offered
+from .mig.sharing import SHARING_LABEL, node_labels
 
 #: Durations among the options of the module, and the field of Options that each one is.
 _TIMES = {"timeout": "", "drain_timeout": "drain_s", "idle_timeout": "idle_s", "geometry_timeout": "geometry_s"}
@@ -54,6 +55,7 @@ def task_of(params: Mapping[str, Any], fleet: Fleet) -> tuple[Task, int]:
         operator_namespace=fleet.cluster.gpu_operator_namespace,
         gpu=pool.gpu,
         gpus=pool.gpus_per_node,
+        sharing=node_labels(pool).get(SHARING_LABEL),
         **{_TIMES[key]: value for key, value in times.items() if _TIMES[key]},
     )
     target = Target(str(config(pool)), offered(pool))

@@ -88,8 +88,9 @@ class Options:
 
     ``drain_s`` is the deadline for all pods to be gone, ``idle_s`` how long a vLLM pod may finish its requests before
     it is evicted, ``geometry_s`` how long mig-manager may take. ``operator_namespace`` is where the GPU Operator runs
-    its pods, ``gpu`` and ``gpus`` what each node is declared to have. ``began`` is when this run began: what an earlier
-    run left has its time once more from then, whatever the clock of that run was.
+    its pods, ``gpu`` and ``gpus`` what each node is declared to have, ``sharing`` the configuration by which its pods
+    share them, if they do. ``began`` is when this run began: what an earlier run left has its time once more from then,
+    whatever the clock of that run was.
     """
 
     on_failure: OnFailure = OnFailure.ROLLBACK
@@ -101,6 +102,7 @@ class Options:
     operator_namespace: str = "gpu-operator"
     gpu: Optional[Gpu] = None
     gpus: int = 0
+    sharing: Optional[str] = None
     began: Optional[datetime] = None
 
 

@@ -15,6 +15,7 @@ from .layout import GPU_RESOURCE
 from .pods import DEVICE_PLUGIN, MIG_MANAGER, VALIDATOR, gpu_pods, is_gpu_resource, is_operand, named, obstacles
 from .profiles import gpu_of_product
 from .record import instant
+from .sharing import SHARING_LABEL
 
 #: Written by GFD v0.20 from what NVML reports; it ends in -MIG-INVALID where the strategy does not allow the slices.
 PRODUCT_LABEL = "nvidia.com/gpu.product"
@@ -113,7 +114,7 @@ def _of_node(view: View, node: Json, target: Target, options: Options) -> list[F
     if "bottlerocket" in (node["status"].get("nodeInfo") or {}).get("osImage", "").lower():
         fix = "Set settings.kubelet-device-plugins.nvidia in the user data of its node class, and replace the node."
         return [refused(node, "runs Bottlerocket, which cuts its GPUs itself when it boots", fix)]
-    found += _other_gpus(node, options)
+    found += _other_gpus(node, options) + _unshared(node, options)
     if labels.get("nvidia.com/mig.capable") != "true":
         found.append(refused(node, "has no label nvidia.com/mig.capable=true", "Choose nodes whose GPUs can be cut."))
     elif manager_of(view, options) is None:
@@ -140,6 +141,16 @@ def _other_gpus(node: Json, options: Options) -> list[Finding]:
     if options.gpus and whole and capacity[GPU_RESOURCE] != options.gpus:
         return [refused(node, f"has {capacity[GPU_RESOURCE]} GPUs, and its pool declares {options.gpus}", fix)]
     return []
+
+
+def _unshared(node: Json, options: Options) -> list[Finding]:
+    """A node whose device plugin is not told to share would never offer what its pool declares."""
+    live, wanted = labels_of(node).get(SHARING_LABEL), options.sharing
+    if wanted is None or live == wanted:
+        return []
+    name = node["metadata"]["name"]
+    fix = f"Run kubectl label --overwrite node {name} {SHARING_LABEL}={wanted}"
+    return [refused(node, f"has {SHARING_LABEL} {live or 'not set'}, and its pool shares its slices", fix)]
 
 
 def refused(node: Json, message: str, fix: str) -> Finding:

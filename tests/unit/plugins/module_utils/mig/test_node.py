@@ -71,6 +71,18 @@ def test_a_node_that_cannot_be_cut_is_refused() -> None:
     ]
 
 
+def test_a_node_that_would_not_share_its_slices_is_refused() -> None:
+    shared = replace(OPTIONS, sharing="time-slicing-4")
+    node = make_node()
+    (found,) = refusals(View(node, tuple(operands())), node, SEVEN, shared)
+    assert found.line() == (
+        "Node gpu-0: has nvidia.com/device-plugin.config not set, and its pool shares its slices. Run kubectl label "
+        "--overwrite node gpu-0 nvidia.com/device-plugin.config=time-slicing-4"
+    )
+    node = make_node(**{"nvidia.com/device-plugin.config": "time-slicing-4"})
+    assert refusals(View(node, tuple(operands())), node, SEVEN, shared) == []
+
+
 def test_a_node_with_sick_slices_is_not_cut_again() -> None:
     node = cut_node()
     node["status"]["allocatable"]["nvidia.com/mig-1g.10gb"] = "55"
