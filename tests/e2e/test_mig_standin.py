@@ -275,6 +275,7 @@ def test_mixed_keeps_stale_resources_at_0_and_the_rest_uncut(mixed: Api, node: N
 
 def test_what_is_applied_already_never_passes_pending(mixed: Api, node: Node) -> None:
     with Recorder(mixed, NODES) as recorder:
+        until(lambda: recorder.of(NODES), 10, "the watch has begun")
         node.change("off-too")
         states = {labels(event.object).get(STATE) for event in recorder.of(NODES) if event.name == node.name}
     assert states == {None, "success"}
