@@ -8,10 +8,11 @@ A budget says itself how many evictions it would grant, so that none has to be a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Optional
+from collections.abc import Collection, Iterable, Sequence
+from typing import Optional
 
-Json = Mapping[str, Any]
+from .change import Json
+from .node import is_ready
 
 
 def evictable(pods: Iterable[Json], budgets: Sequence[Json]) -> tuple[list[Json], dict[str, str]]:
@@ -82,8 +83,7 @@ def _is_exempt(pod: Json, budget: Json) -> bool:
     status = pod.get("status") or {}
     if status.get("phase") in ("Pending", "Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
         return True
-    ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in status.get("conditions") or ())
-    if ready:
+    if is_ready(pod):
         return False
     healthy, desired = (budget.get("status", {}).get(key) or 0 for key in ("currentHealthy", "desiredHealthy"))
     always = budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow"

@@ -32,9 +32,9 @@ def labels_of(node: Json) -> Mapping[str, str]:
     return node["metadata"].get("labels") or {}
 
 
-def is_ready(node: Json) -> bool:
-    """Whether its kubelet says so."""
-    conditions = (node.get("status") or {}).get("conditions") or []
+def is_ready(obj: Json) -> bool:
+    """Whether a node or a pod is ready, as its kubelet says."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
     return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
@@ -174,8 +174,7 @@ def _operand_gap(pod: Json, record: Record, goal: Target, options: Options) -> s
     """
     if not _offers_gpus(pod, options):
         return ""
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    if not any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions):
+    if not is_ready(pod):
         return f"{named(pod)} is not Ready"
     older = pod["metadata"]["uid"] in record.operands
     return f"{named(pod)} is older than the change" if older and dict(record.former_resources) != wants(goal) else ""
