@@ -55,10 +55,14 @@ class Nodes:
     _requests: dict[tuple[str, str], int] = field(default_factory=dict)
     _requests_at: float = float("-inf")
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels that every node of the pool has."""
+        return self.pool.node_selector or {POOL_LABEL: self.pool.name}
+
     def listed(self) -> dict[str, Json]:
         """The nodes of the pool by name."""
-        labels = self.pool.node_selector or {POOL_LABEL: self.pool.name}
-        found = self.cluster.list_objects("v1", "Node", labels=selector_text(labels))
+        found = self.cluster.list_objects("v1", "Node", labels=selector_text(self.labels))
         return {name_of(node): node for node in found}
 
     def views(self, nodes: Mapping[str, Optional[Json]]) -> dict[str, View]:

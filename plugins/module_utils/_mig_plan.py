@@ -26,13 +26,11 @@ from .mig.pools import layout
 def plans(cluster: Cluster, fleet: Fleet, task: Task, check: Check) -> list[NodePlan]:
     """The plan of each node of the task by name. Raises ClusterError and PreflightError."""
     nodes = {name_of(node): node for node in cluster.list_objects("v1", "Node")}
-    wanted = sorted(
-        name
-        for name in Nodes(cluster, fleet, task.pool, {}).listed()
-        if name in nodes and task.selector.items() <= labels_of(nodes[name]).items()
-    )
+    pool = Nodes(cluster, fleet, task.pool, {})
+    chosen = {*pool.labels.items(), *task.selector.items()}
+    wanted = sorted(name for name, node in nodes.items() if chosen <= labels_of(node).items())
     with_gpus = [name for name, node in nodes.items() if name in wanted or gpu_resources(node)]
-    views = Nodes(cluster, fleet, task.pool, {}).views({name: nodes[name] for name in with_gpus})
+    views = pool.views({name: nodes[name] for name in with_gpus})
     before = check.present({name: labels_of(nodes[name]).get(CONFIG_LABEL) for name in wanted})
     after = layout(task.pool)
     if after is None:
